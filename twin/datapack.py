@@ -1,0 +1,107 @@
+"""Reading the data pack `twin/data`: tables and settings of which every row says where it comes from.
+
+Anyone in the twin may read the pack through this module; nobody opens its files otherwise.
+"""
+
+from __future__ import annotations
+
+import csv
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from twin.errors import DataPackError, Problem
+
+
+class Row(BaseModel):
+    """Base of a table's row model. Unknown columns are ignored (sources and notes stay in the file)."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True)
+
+
+RowType = TypeVar("RowType", bound=Row)
+
+
+def read_rows(table: str, model: type[RowType]) -> list[RowType]:
+    """All rows of ``twin/data/<table>.csv`` as ``model``; an empty cell is None.
+
+    Raises
+    ------
+    DataPackError
+        With every malformed cell, by file and line.
+    """
+    rows, problems = [], []
+    text = files("twin").joinpath("data", f"{table}.csv").read_text(encoding="utf-8")
+    for line, record in enumerate(csv.DictReader(text.splitlines()), start=2):
+        try:
+            rows.append(model.model_validate({key: value or None for key, value in record.items()}))
+        except ValidationError as error:
+            problems += [_problem(table, line, detail) for detail in error.errors()]
+    if problems:
+        raise DataPackError(problems)
+    return rows
+
+
+def _problem(table: str, line: int, detail: Any) -> Problem:
+    column = ".".join(str(part) for part in detail["loc"])
+    return Problem(f"twin/data/{table}.csv:{line}", column, f"{detail['msg']} (got {detail['input']!r})", "repair the cell")
+
+
+@lru_cache(maxsize=32)
+def read_yaml(name: str) -> Any:
+    """The settings file ``twin/data/<name>.yaml``. Treat the result as read-only."""
+    return yaml.safe_load(files("twin").joinpath("data", f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+class Category(Row):
+    """One billing category: its tariff row, smart-meter share group, voltage and count at full scale."""
+
+    code: int
+    category: str
+    label: str
+    tariff_row: str
+    smart_share_group: str
+    voltage_kv: float
+    consumers_million: float
+    follows: str
+    feeder_class: str
+
+
+class Kind(Row):
+    """One archetype of consumer."""
+
+    kind: int
+    name: str
+    label: str
+    income_class: int
+    area: str
+    group: str
+
+
+class CategoryKind(Row):
+    """Share of an archetype within a category."""
+
+    category: str
+    kind: str
+    share: float
+
+
+@lru_cache(maxsize=1)
+def categories() -> tuple[Category, ...]:
+    """Billing categories; the position is the category code used everywhere."""
+    return tuple(read_rows("categories", Category))
+
+
+@lru_cache(maxsize=1)
+def kinds() -> tuple[Kind, ...]:
+    """Archetypes; the position is the kind code used everywhere."""
+    return tuple(read_rows("kinds", Kind))
+
+
+@lru_cache(maxsize=1)
+def category_kinds() -> tuple[CategoryKind, ...]:
+    """The mix of archetypes within each category."""
+    return tuple(read_rows("category_kinds", CategoryKind))
