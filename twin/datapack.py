@@ -47,7 +47,8 @@ def read_rows(table: str, model: type[RowType]) -> list[RowType]:
 
 def _problem(table: str, line: int, detail: Any) -> Problem:
     column = ".".join(str(part) for part in detail["loc"])
-    return Problem(f"twin/data/{table}.csv:{line}", column, f"{detail['msg']} (got {detail['input']!r})", "repair the cell")
+    what = f"{detail['msg']} (got {detail['input']!r})"
+    return Problem(f"twin/data/{table}.csv:{line}", column, what, "repair the cell")
 
 
 @lru_cache(maxsize=32)

@@ -1,8 +1,8 @@
 """Where compiled kernels are cached and for which processor they are compiled. Imported before numba, by `twin`.
 
 Kernels are compiled for one fixed instruction set, so that a result does not depend on the processor's generation; the
-set is recorded in the manifest and a worker that differs is refused. numba's cache does not see that a *called* function
-in another file changed, so the cache folder is keyed by a hash of all kernel sources.
+set is recorded in the manifest and a worker that differs is refused. numba's cache does not see that a *called*
+function in another file changed, so the cache folder is keyed by a hash of all kernel sources.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import platform
 from pathlib import Path
 
 PORTABLE_CPU = "x86-64-v3"
-PORTABLE_FEATURES = "+avx,+avx2,+bmi,+bmi2,+f16c,+fma,+lzcnt,+movbe,+popcnt,+sse3,+ssse3,+sse4.1,+sse4.2,+cx16,+sahf,+xsave"
+PORTABLE_FEATURES = (
+    "+avx,+avx2,+bmi,+bmi2,+cx16,+f16c,+fma,+lzcnt,+movbe,+popcnt,+sahf,+sse3,+sse4.1,+sse4.2,+ssse3,+xsave"
+)
 
 
 def source_hash() -> str:

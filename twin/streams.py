@@ -82,7 +82,7 @@ def uniform(key: int, index: int) -> float:
 
 @nb.njit(inline="always", error_model="numpy")
 def mix32(x: int) -> int:
-    """Finaliser ``lowbias32`` of a uint32, for inner loops (32-bit multiplies vectorise on AVX2, 64-bit ones do not)."""
+    """Finaliser ``lowbias32`` of a uint32, for inner loops: 32-bit multiplies vectorise on AVX2, 64-bit do not."""
     z = np.uint32(x)
     z = np.uint32(z ^ (z >> np.uint32(16))) * np.uint32(0x7FEB352D)
     z = np.uint32(z)

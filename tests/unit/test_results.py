@@ -1,0 +1,84 @@
+"""Tables, commits and digests on a local folder."""
+
+import datetime as dt
+
+import pyarrow as pa
+import pytest
+
+from twin.errors import RunFolderError
+from twin.results.commits import BlockKey, Commit, begin_attempt, latest_attempt, read_commits, write_commit
+from twin.results.digest import hash_rows
+from twin.results.reader import open_run
+from twin.results.schema import KEYS, arrow_schema, table_names
+from twin.results.storage import Storage
+
+
+def system_rows(case, hours, value=1.0):
+    schema = arrow_schema("system")
+    n = len(hours)
+    columns = {name: [value + h for h in hours] for name in schema.names if name not in {"case", "interval_start"}}
+    columns["case"] = [case] * n
+    columns["interval_start"] = [dt.datetime(2026, 6, 9, h) for h in hours]
+    return pa.table(columns, schema=schema)
+
+
+def test_every_table_has_keys_and_a_schema_that_holds_them():
+    assert set(KEYS) == set(table_names())
+    for name in table_names():
+        assert set(KEYS[name]) <= set(arrow_schema(name).names)
+
+
+def test_digest_sees_content_not_layout(tmp_path):
+    whole = system_rows(0, [0, 1, 2, 3])
+    shuffled = whole.take([2, 0, 3, 1])
+    assert hash_rows(whole, "system") == hash_rows(shuffled, "system")
+    assert hash_rows(whole, "system") != hash_rows(system_rows(0, [0, 1, 2, 3], 1.0000001), "system")
+    split = pa.concat_tables([whole.slice(0, 1), whole.slice(1)])
+    assert hash_rows(split, "system") == hash_rows(whole, "system")
+
+
+def test_only_committed_files_of_the_highest_attempt_are_seen(tmp_path):
+    storage = Storage(str(tmp_path))
+    storage.write_json("manifest.json", {"status": "running"})
+    first = begin_attempt(storage, "x", 1)
+    old = storage.write_table(f"tables/system/case=0/a{first}.parquet", "system", system_rows(0, [0]))
+    key = BlockKey("1block")
+    write_commit(storage, Commit(key, first, (old,)))
+    second = begin_attempt(storage, "x", 2)
+    new = storage.write_table(f"tables/system/case=0/a{second}.parquet", "system", system_rows(0, [0, 1]))
+    stray = storage.write_table("tables/system/case=0/stray.parquet", "system", system_rows(0, [5]))
+    assert stray.rows == 1
+    write_commit(storage, Commit(key, second, (new,)))
+    assert latest_attempt(storage) == second == 2
+    assert [commit.attempt for commit in read_commits(storage)] == [2]
+    run = open_run(str(tmp_path))
+    assert run.table("system").num_rows == 2
+    assert run.query("SELECT count(*) AS n FROM bills").column("n").to_pylist() == [0]
+
+
+def test_digest_of_a_run_does_not_depend_on_the_number_of_files(tmp_path):
+    digests = []
+    for name, parts in (("a", [[0, 1, 2]]), ("b", [[2], [0, 1]])):
+        storage = Storage(str(tmp_path / name))
+        storage.write_json("manifest.json", {})
+        files = tuple(
+            storage.write_table(f"tables/system/case=1/{i}.parquet", "system", system_rows(1, hours))
+            for i, hours in enumerate(parts)
+        )
+        write_commit(storage, Commit(BlockKey("1block"), 1, files))
+        digests.append(open_run(str(tmp_path / name)).digests())
+    assert digests[0] == digests[1]
+    assert list(digests[0])[-1] == "run"
+
+
+def test_a_damaged_file_is_noticed(tmp_path):
+    storage = Storage(str(tmp_path))
+    record = storage.write_table("tables/system/x.parquet", "system", system_rows(0, [0]))
+    (tmp_path / record.path).write_bytes(b"half")
+    with pytest.raises(ValueError, match="damaged or half written"):
+        storage.read_table(record)
+
+
+def test_a_folder_without_manifest_is_refused(tmp_path):
+    with pytest.raises(RunFolderError, match=r"manifest\.json"):
+        open_run(str(tmp_path))

@@ -1,0 +1,104 @@
+"""A run folder on a disk or in an object store, through ``pyarrow.fs``. Files are written once; nothing is renamed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """A finished file: path relative to the run folder, table, row count, size and SHA-256 of its bytes."""
+
+    path: str
+    table: str
+    rows: int
+    bytes: int
+    sha256: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain form for commit records."""
+        return asdict(self)
+
+
+class Storage:
+    """Reads and writes files below one root, given as a path or a URI (``s3://``, ``gs://``, ``file://``)."""
+
+    def __init__(self, root: str) -> None:
+        self.uri = root if "://" in root else str(Path(root).absolute())
+        self.fs, self.base = fs.FileSystem.from_uri(self.uri) if "://" in root else (fs.LocalFileSystem(), self.uri)
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        return type(self), (self.uri,)
+
+    def full(self, path: str) -> str:
+        """Path of a file within the file system."""
+        return f"{self.base.rstrip('/')}/{path}"
+
+    def write_bytes(self, path: str, data: bytes, table: str = "", rows: int = 0) -> FileRecord:
+        """Write one file in one go, making its folder where the store has folders."""
+        full = self.full(path)
+        self.fs.create_dir(full.rpartition("/")[0], recursive=True)
+        with self.fs.open_output_stream(full) as stream:
+            stream.write(data)
+        return FileRecord(path, table, rows, len(data), hashlib.sha256(data).hexdigest())
+
+    def write_table(self, path: str, table: str, data: pa.Table) -> FileRecord:
+        """Write an Arrow table as Parquet (zstd, dictionary for strings only) and return its record."""
+        sink = pa.BufferOutputStream()
+        strings = [field.name for field in data.schema if pa.types.is_string(field.type)]
+        pq.write_table(data, sink, compression="zstd", use_dictionary=strings or False, row_group_size=1 << 18)
+        return self.write_bytes(path, sink.getvalue().to_pybytes(), table, data.num_rows)
+
+    def write_json(self, path: str, content: Any) -> FileRecord:
+        """Write a JSON document, keys in order as given."""
+        return self.write_bytes(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+
+    def read_bytes(self, path: str) -> bytes:
+        """Whole content of a file; FileNotFoundError if it is not there."""
+        with self.fs.open_input_stream(self.full(path)) as stream:
+            return stream.read()
+
+    def read_json(self, path: str) -> Any:
+        """Parse a JSON document."""
+        return json.loads(self.read_bytes(path))
+
+    def read_table(self, record: FileRecord) -> pa.Table:
+        """Read one Parquet file back, checking its hash.
+
+        Raises
+        ------
+        ValueError
+            If the file's bytes are not those recorded: it is damaged or half written.
+        """
+        data = self.read_bytes(record.path)
+        if hashlib.sha256(data).hexdigest() != record.sha256:
+            raise ValueError(f"{self.full(record.path)} does not have its recorded content (damaged or half written)")
+        return pq.read_table(pa.BufferReader(data))
+
+    def exists(self, path: str) -> bool:
+        """Is there such a file?"""
+        return self.fs.get_file_info(self.full(path)).type == fs.FileType.File
+
+    def list(self, folder: str, suffix: str = "") -> list[str]:
+        """Relative paths of the files directly in a folder, sorted; empty when there is no such folder."""
+        selector = fs.FileSelector(self.full(folder), allow_not_found=True, recursive=False)
+        names = [info.base_name for info in self.fs.get_file_info(selector) if info.type == fs.FileType.File]
+        return sorted(f"{folder}/{name}" for name in names if name.endswith(suffix))
+
+    def is_empty(self) -> bool:
+        """True when the root does not exist or holds nothing."""
+        selector = fs.FileSelector(self.base, allow_not_found=True, recursive=False)
+        return not self.fs.get_file_info(selector)
+
+    def delete(self, path: str) -> None:
+        """Remove one file; nothing happens if it is already gone."""
+        if self.exists(path):
+            self.fs.delete_file(self.full(path))
