@@ -1,0 +1,165 @@
+"""The static side of a run as columns: feeders with their strata, consumers with their weight, cell and district.
+
+A *cell* is (category, income class): the finest group of consumers that results speak of. Cell = category code x 6 + class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin import datapack
+from twin.analysis.design import resolved_districts
+from twin.analysis.sampling import Sample, collapse
+from twin.analysis.tables import RunTables, read
+from twin.errors import Problem, RunFolderError
+
+CLASSES = 6
+"""Income classes 1 to 5 of homes, and 0 for everybody else."""
+HT_FEEDER = -1
+"""Feeder number of consumers on 11 kV and above, who hang on no 11 kV feeder of the list."""
+
+
+@dataclass(frozen=True)
+class Feeders:
+    """Simulated feeders, rising by id; arrays of shape (n_feeders,) unless said otherwise.
+
+    ``district`` and ``discom`` are rows of ``districts`` and ``discoms``; district -1 is one that is not resolved, or a feeder that
+    stands for its stratum. ``sampled_rows`` are the rows that ``sample`` holds.
+    """
+
+    feeder_id: NDArray[np.int64]
+    districts: tuple[str, ...]
+    district: NDArray[np.int64]
+    discoms: tuple[str, ...]
+    discom: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    sampled_rows: NDArray[np.int64]
+    sample: Sample
+
+    @property
+    def represented(self) -> bool:
+        """Do sampled feeders stand for others, so that state figures have a sampling error?"""
+        return len(self.sampled_rows) > 0
+
+
+def read_feeders(run: RunTables) -> Feeders:
+    """Feeders of a run that are simulated: resolved, sampled, or both."""
+    names = ["feeder_id", "district", "discom", "stratum", "resolved", "sampled", "weight", "consumers"]
+    rows = read(run, "feeder_list", names)
+    districts = resolved_districts(run, rows)
+    keep = rows["resolved"].astype(bool) | rows["sampled"].astype(bool)
+    rows = {name: values[keep] for name, values in rows.items()}
+    sampled = rows["sampled"].astype(bool) & (rows["weight"] > 1.0)
+    itself = rows["resolved"].astype(bool)
+    district = _codes(rows["district"], districts)
+    discoms = tuple(sorted(set(rows["discom"].tolist())))
+    picked = np.flatnonzero(sampled)
+    stratum = rows["stratum"][picked].astype(np.int64)
+    sample = Sample(
+        collapse(stratum, stratum % 4),
+        rows["consumers"][picked].astype(np.float64),
+        rows["weight"][picked].astype(np.float64),
+    )
+    return Feeders(
+        rows["feeder_id"].astype(np.int64),
+        districts,
+        np.where(itself, district, -1),
+        discoms,
+        _codes(rows["discom"], discoms),
+        rows["weight"].astype(np.float64),
+        picked,
+        sample,
+    )
+
+
+def rows_of(feeders: Feeders, feeder_id: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Row of each feeder id in ``feeders``; -1 for `HT_FEEDER`.
+
+    Raises
+    ------
+    RunFolderError
+        If an id is in no row of the feeder list.
+    """
+    wanted = feeder_id.astype(np.int64)
+    row = np.searchsorted(feeders.feeder_id, wanted)
+    row = np.minimum(row, len(feeders.feeder_id) - 1)
+    found = feeders.feeder_id[row] == wanted
+    if np.any(~found & (wanted != HT_FEEDER)):
+        lost = int(wanted[~found & (wanted != HT_FEEDER)][0])
+        what = f"feeder {lost} is not a simulated feeder of tables/feeder_list"
+        raise RunFolderError([Problem("tables", "feeder_id", what, "the run is damaged; run it again")])
+    return np.where(found, row, -1)
+
+
+@dataclass(frozen=True)
+class Consumers:
+    """Simulated consumers, rising by id; arrays of shape (n_consumers,).
+
+    ``sampled_row`` is the row of the consumer's feeder in `Feeders.sample`, -1 if it stands for itself.
+    """
+
+    consumer_id: NDArray[np.int64]
+    categories: tuple[str, ...]
+    cell: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    district: NDArray[np.int64]
+    sampled_row: NDArray[np.int64]
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells, empty ones included."""
+        return len(self.categories) * CLASSES
+
+
+def read_consumers(run: RunTables, feeders: Feeders) -> Consumers:
+    """Consumers of a run with the groups, areas and strata that results need."""
+    names = ["consumer_id", "feeder_id", "district", "category", "income_class", "resolved", "weight"]
+    rows = read(run, "consumers", names)
+    categories = tuple(category.category for category in datapack.categories())
+    category = _codes(rows["category"], categories)
+    if (category < 0).any():
+        name = str(rows["category"][category < 0][0])
+        what = f"category {name!r} is not in twin/data/categories.csv"
+        raise RunFolderError([Problem("tables/consumers", "category", what, "read the run with the version that made it")])
+    feeder = rows_of(feeders, rows["feeder_id"])
+    itself = rows["resolved"].astype(bool) | (feeder < 0)
+    place = np.full(len(feeders.feeder_id) + 1, -1, dtype=np.int64)  # the last entry serves feeder -1
+    place[feeders.sampled_rows] = np.arange(len(feeders.sampled_rows))
+    return Consumers(
+        rows["consumer_id"].astype(np.int64),
+        categories,
+        category * CLASSES + rows["income_class"].astype(np.int64),
+        rows["weight"].astype(np.float64),
+        np.where(itself, _codes(rows["district"], feeders.districts), -1),
+        place[feeder],
+    )
+
+
+def _codes(names: NDArray, known: tuple[str, ...]) -> NDArray[np.int64]:
+    """Position of each name in ``known``, -1 where it is not there."""
+    values, inverse = np.unique(names.astype(str), return_inverse=True)
+    table = {name: position for position, name in enumerate(known)}
+    return np.array([table.get(str(value), -1) for value in values], dtype=np.int64)[inverse]
+
+
+Groups = tuple[tuple[str, NDArray[np.int64]], ...]
+
+
+def groups(consumers: Consumers) -> Groups:
+    """Names of groups and the cells in each: all, every category, every income class of the homes in it. Empty groups are left out."""
+    present = np.unique(consumers.cell)
+    result = [("all", present)]
+    for code, name in enumerate(consumers.categories):
+        cells = present[present // CLASSES == code]
+        if len(cells):
+            result.append((f"category/{name}", cells))
+            result += [(f"category/{name}/class/{c % CLASSES}", np.array([c])) for c in cells if c % CLASSES]
+    return tuple(result)
+
+
+def areas(feeders: Feeders) -> tuple[str, ...]:
+    """Names of the areas of results: the state first, then the resolved districts."""
+    return ("state", *(f"district:{name}" for name in feeders.districts))
