@@ -1,0 +1,135 @@
+"""What an arm of an experiment changes: time-of-day energy charges and the shape of the free block."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_serializer, model_validator
+from pydantic_core.core_schema import SerializerFunctionWrapHandler
+
+from twin.scenario import hours as hours_
+from twin.scenario import names
+from twin.scenario.parts import FrozenDict, Many, Name, Section
+
+Category = Annotated[str, AfterValidator(names.known_category)]
+
+
+class Period(Section):
+    """Hours with a multiplier on the energy charge. Hours in no period are `normal`, with multiplier 1."""
+
+    hours: Annotated[str, AfterValidator(hours_.canonical_hours)]
+    multiplier: Annotated[float, Field(gt=0, le=100)]
+
+    @field_validator("hours")
+    @classmethod
+    def _on_steps(cls, value: str, info: ValidationInfo) -> str:
+        if step := (info.context or {}).get("step_minutes"):
+            hours_.check_step_boundaries(value, step)
+        return value
+
+
+class TimeOfDay(Section):
+    """A time-of-day energy charge; every key besides the first four is the name of a period."""
+
+    applies_to: Literal["gross", "after_subsidy"]
+    categories: Annotated[tuple[Category, ...], Many, Field(min_length=1)] = Field(
+        default_factory=names.time_of_day_categories
+    )
+    min_kw: Annotated[float, Field(ge=0)] = 0.0
+    """Sanctioned load from which a consumer is covered. [kW]"""
+    requires_smart_meter: bool = True
+    periods: Annotated[FrozenDict[Name, Period], Field(min_length=1)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        own = cls.model_fields.keys() - {"periods"}
+        inside = {key for key, entry in value.items() if key not in own and (entry is None or isinstance(entry, dict))}
+        rest = {key: entry for key, entry in value.items() if key not in inside}
+        return {**rest, "periods": {key: value[key] for key in value if key in inside}}
+
+    @field_validator("periods")
+    @classmethod
+    def _apart(cls, value: FrozenDict[str, Period]) -> FrozenDict[str, Period]:
+        windows = {name: period.hours for name, period in value.items()}
+        if hours_.NORMAL in windows:
+            raise names.refuse(f"'{hours_.NORMAL}' is the name of uncovered hours", "give the period another name")
+        if overlap := hours_.first_overlap(windows):
+            first, second = overlap
+            raise names.refuse(
+                f"hours overlap: {first} ({windows[first]}) and {second} ({windows[second]})",
+                "let each minute belong to one period",
+            )
+        return value
+
+    @model_serializer(mode="wrap")
+    def _flatten(self, handler: SerializerFunctionWrapHandler) -> Any:
+        data = handler(self)
+        return {**{key: value for key, value in data.items() if key != "periods"}, **data["periods"]}
+
+    @property
+    def hours(self) -> dict[str, str]:
+        """Hours of each period, by name."""
+        return {name: period.hours for name, period in self.periods.items()}
+
+
+class Rebate(Section):
+    """Payment for each unit of the free block that is not used. [INR/kWh]"""
+
+    inr_per_kwh: Annotated[float, Field(gt=0, le=1000)]
+
+
+class FreeUnits(Section):
+    """How an arm shapes the free block: exactly one of the three."""
+
+    weight: Literal["time_of_day"] | None = None
+    per_period: FrozenDict[Name, Annotated[float, Field(ge=0)]] | None = None
+    """Free units a month that may fall in a period, by its name; other periods have no limit of their own. [kWh]"""
+    rebate: Rebate | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> FreeUnits:
+        if sum(value is not None for value in (self.weight, self.per_period, self.rebate)) != 1:
+            raise names.refuse("must hold exactly one way of shaping", "keep one of weight, per_period, rebate")
+        return self
+
+    @field_validator("per_period")
+    @classmethod
+    def _some(cls, value: FrozenDict[str, float] | None) -> FrozenDict[str, float] | None:
+        if value is not None and not value:
+            raise names.refuse("limits no period", "write for example `per_period: {peak: 25}`")
+        return value
+
+
+class ArmTariff(Section):
+    """What an arm changes in the tariff."""
+
+    time_of_day: TimeOfDay | None = None
+    free_units: FreeUnits | None = None
+
+    @model_validator(mode="after")
+    def _periods_exist(self) -> ArmTariff:
+        free, tod = self.free_units, self.time_of_day
+        if free is None or free.rebate is not None:
+            return self
+        if tod is None:
+            raise names.refuse("free_units shaped by time need time_of_day in the same arm", "add time_of_day")
+        known = [*tod.periods, *([hours_.NORMAL] if hours_.has_normal_hours(tod.hours) else [])]
+        for name in free.per_period or ():
+            if name not in known:
+                fix = names.suggestion(name, known)
+                raise names.refuse(f"free_units.per_period names a period '{name}' that time_of_day lacks", fix)
+        return self
+
+
+class Arm(Section):
+    """One treatment. An empty arm is the base tariff as it is."""
+
+    tariff: ArmTariff = ArmTariff()
+
+    @model_serializer(mode="wrap")
+    def _short(self, handler: SerializerFunctionWrapHandler) -> Any:
+        data = handler(self)
+        return data if data["tariff"] else {}

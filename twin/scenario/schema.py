@@ -1,0 +1,334 @@
+"""The scenario: what a run is asked to do. Frozen, complete and strict; every setting's meaning and default is here.
+
+Order of priority: ``--set`` on the command line, then the file, then the defaults below. Validators get a context with
+``step_minutes`` (int or None) and ``folder`` (of the scenario file), so that all problems are found in one pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from twin.scenario import names, sweeps
+from twin.scenario.arms import Arm
+from twin.scenario.parts import FrozenDict, Many, Name, Section
+from twin.units import MINUTES_PER_DAY
+
+FIRST_START, LAST_START = date(2000, 1, 1), date(2100, 1, 1)
+"""Demand counts its random time from 2000-01-01."""
+MAX_CASES, MAX_POINTS = 10_000, 1_000
+
+Share = Annotated[float, Field(ge=0, le=1)]
+District = Annotated[str, AfterValidator(names.known_district)]
+Tariff = Annotated[str, AfterValidator(names.known_tariff)]
+
+
+class Resolve(Section):
+    """Where the twin looks closely: exactly one of the three."""
+
+    districts: Annotated[tuple[District, ...], Many, Field(min_length=1)] | None = None
+    fraction: Annotated[float, Field(gt=0, le=1)] | None = None
+    everything: Annotated[bool, Field(exclude=True)] = False
+    """Written ``resolve: all``."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written(cls, value: Any) -> Any:
+        fix = "write `all`, `{districts: [...]}` or `{fraction: 0.01}`"
+        if value == "all":
+            return {"everything": True}
+        if not isinstance(value, dict):
+            raise names.refuse(f"must say where to look closely, got {value!r}", fix)
+        if "everything" in value or {"districts", "fraction"} <= value.keys() or not value:
+            raise names.refuse("must hold exactly one way of choosing", fix)
+        return value
+
+    @field_validator("districts")
+    @classmethod
+    def _once(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if value is None else tuple(dict.fromkeys(value))
+
+    @model_validator(mode="after")
+    def _one(self) -> Resolve:
+        if not self.everything and self.districts is None and self.fraction is None:
+            raise names.refuse("must hold exactly one way of choosing", "give districts or fraction, or write `all`")
+        return self
+
+    @model_serializer(mode="plain")
+    def _as_written(self) -> Any:
+        if self.everything:
+            return "all"
+        return {"districts": list(self.districts)} if self.districts is not None else {"fraction": self.fraction}
+
+
+class Grid(Section):
+    """Which grid, and where to look closely."""
+
+    state: Literal["bihar"] | None = None
+    network: str | None = None
+    simbench: str | None = None
+    resolve: Resolve
+
+    @field_validator("network", "simbench")
+    @classmethod
+    def _not_yet(cls, value: str | None) -> str | None:
+        if value is not None:
+            raise names.refuse(
+                f"a network of your own ('{value[:40]}') is not supported in a run yet", "use `state: bihar`"
+            )
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _state(cls, value: Any) -> Any:
+        if isinstance(value, dict) and not value.keys() & {"state", "network", "simbench"}:
+            return {"state": "bihar", **value}
+        return value
+
+
+class Time(Section):
+    """The simulated days. Wall clock of Bihar (Asia/Kolkata)."""
+
+    start: date
+    days: Annotated[int, Field(ge=1, le=3660)]
+    step_minutes: Literal[15, 30, 60] = 15
+
+    @field_validator("start")
+    @classmethod
+    def _near(cls, value: date) -> date:
+        if not FIRST_START <= value <= LAST_START:
+            raise names.refuse(f"{value} is out of range", f"use a date from {FIRST_START} to {LAST_START}")
+        return value
+
+
+class HeatWave(Section):
+    """Warmer days: ``rise_c`` is added to the temperature of each day ``from`` to ``to``, both included. [K]"""
+
+    first: Annotated[date, Field(alias="from")]
+    last: Annotated[date, Field(alias="to")]
+    rise_c: Annotated[float, Field(ge=-20, le=20)]
+
+    @model_validator(mode="after")
+    def _order(self) -> HeatWave:
+        if self.last < self.first:
+            raise names.refuse(f"ends {self.last} before it starts {self.first}", "swap `from` and `to`")
+        return self
+
+
+class Weather(Section):
+    """Climatological normals of Bihar with day-to-day noise, or a user's CSV file."""
+
+    year: str = names.BIHAR_NORMAL
+    heat_wave: HeatWave | None = None
+
+    @field_validator("year")
+    @classmethod
+    def _known(cls, value: str, info: ValidationInfo) -> str:
+        if value == names.BIHAR_NORMAL:
+            return value
+        if not value.lower().endswith(".csv"):
+            fix = names.suggestion(value, [names.BIHAR_NORMAL], "or name a .csv file; use")
+            raise names.refuse(f"there is no weather year '{value[:60]}'", fix)
+        path = (info.context or {}).get("folder", Path()) / value
+        try:
+            found = path.is_file()
+        except (OSError, ValueError):  # a name too long or with characters that no file name has
+            found = False
+        if not found:
+            raise names.refuse(f"there is no file {value[:100]!r}", "give a path relative to the scenario file")
+        return str(path.resolve())
+
+
+class SmartShare(Section):
+    """Share of each group's consumers with a smart meter. [-]"""
+
+    domestic: Share = Field(default_factory=partial(names.default_smart_share, "domestic"))
+    non_domestic: Share = Field(default_factory=partial(names.default_smart_share, "non_domestic"))
+    industrial: Share = Field(default_factory=partial(names.default_smart_share, "industrial"))
+    agricultural: Share = Field(default_factory=partial(names.default_smart_share, "agricultural"))
+
+
+class Meters(Section):
+    """Who has which meter."""
+
+    smart_share: SmartShare = Field(default_factory=SmartShare)
+    vendors: Annotated[str, AfterValidator(names.known_vendors)] = names.BY_DISTRICT
+
+
+def _parameter(value: Any) -> Any:
+    numbers = value if isinstance(value, list | tuple) else [value]
+    fix = "write a number, or [low, high] with low <= high"
+    if any(isinstance(number, bool) or not isinstance(number, int | float) for number in numbers):
+        raise names.refuse(f"must be a number or [low, high], got {value!r}", fix)
+    if isinstance(value, list | tuple) and (len(value) != 2 or value[0] > value[1]):
+        raise names.refuse(f"must be a number or [low, high], got {list(value)!r}", fix)
+    return tuple(float(n) for n in numbers) if isinstance(value, list | tuple) else float(value)
+
+
+Parameter = Annotated[Any, AfterValidator(_parameter)]
+
+
+class Experiment(Section):
+    """Arms, replicates and what is uncertain. The first arm is the baseline."""
+
+    design: Literal["counterfactual", "pilot"] = "counterfactual"
+    arms: Annotated[FrozenDict[Name, Arm], Field(min_length=1)]
+    replicates: Annotated[int, Field(ge=1, le=1000)] = 1
+    seeds_per_draw: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Replicates that share one draw of the uncertain parameters."""
+    parameters: FrozenDict[str, Parameter] = FrozenDict()
+    """Priors set by the scenario: a fixed number, or (low, high) of a uniform draw."""
+
+    @field_validator("design")
+    @classmethod
+    def _built(cls, value: str) -> str:
+        if value == "pilot":
+            raise names.refuse("design 'pilot' is not supported yet", "use `design: counterfactual`")
+        return value
+
+    @model_validator(mode="after")
+    def _whole_draws(self) -> Experiment:
+        if self.replicates % self.seeds_per_draw:
+            what = f"{self.replicates} replicates cannot be shared out at {self.seeds_per_draw} seeds_per_draw"
+            raise names.refuse(what, "make replicates a multiple of seeds_per_draw")
+        return self
+
+
+class Readings(Section):
+    """Interval readings are written for this many consumers, chosen from the resolved ones."""
+
+    consumers: Annotated[int, Field(ge=0)] = 0
+
+
+Tables = Annotated[
+    tuple[Annotated[str, AfterValidator(names.known_table)], ...],
+    Many,
+    Field(min_length=1),
+    BeforeValidator(lambda value: [names.ALL] if value == names.ALL else value),
+    PlainSerializer(lambda value: names.ALL if value == (names.ALL,) else list(value)),
+]
+
+
+class Output(Section):
+    """What is written besides what every run writes."""
+
+    readings: Readings = Readings()
+    tables: Tables = (names.ALL,)
+
+    def wants(self, table: str) -> bool:
+        """Whether ``table`` is to be written."""
+        return self.tables == (names.ALL,) or table in self.tables
+
+
+def _swept(value: Any) -> Any:
+    if isinstance(value, dict | list | tuple):
+        what = f"a swept value must be a single value, got {value!r}"[:100]
+        raise names.refuse(what, "sweep one setting by its path")
+    return value
+
+
+Sweep = FrozenDict[str, Annotated[tuple[Annotated[Any, AfterValidator(_swept)], ...], Many, Field(min_length=1)]]
+
+
+class Scenario(Section):
+    """One study: a grid, a time, and an experiment on it."""
+
+    name: Name
+    description: Annotated[str, Field(max_length=2000)] = ""
+    """The question, as the report's title shows it."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    grid: Grid
+    time: Time
+    weather: Weather = Weather()
+    meters: Meters = Field(default_factory=Meters)
+    tariff: Tariff
+    """What everyone pays unless an arm says otherwise: a file of ``twin/data/tariffs``."""
+    experiment: Experiment
+    sweep: Sweep = FrozenDict()
+    """Values by dotted path; every combination is a sweep point."""
+    output: Output = Output()
+
+    @field_validator("sweep")
+    @classmethod
+    def _possible(cls, value: FrozenDict[str, Any]) -> FrozenDict[str, Any]:
+        for path in value:
+            if not sweeps.sweepable(path):
+                what = f"'{path[:60]}' cannot be swept, since sweep points share grid, population and time"
+                raise names.refuse(what, f"sweep a setting under {', '.join(sweeps.SWEEPABLE)}")
+        return value
+
+    @model_validator(mode="after")
+    def _few_cases(self) -> Scenario:
+        if (points := sweeps.count(self.sweep)) > MAX_POINTS:
+            raise names.refuse(f"makes {points:,} sweep points, more than {MAX_POINTS:,}", "sweep fewer values")
+        if self.n_cases > MAX_CASES:
+            what = f"makes {self.n_cases:,} cases (sweep points x arms x replicates), more than {MAX_CASES:,}"
+            raise names.refuse(what, "use fewer swept values or replicates")
+        return self
+
+    @property
+    def steps(self) -> int:
+        """Metering intervals in a day, which is a block."""
+        return MINUTES_PER_DAY // self.time.step_minutes
+
+    @property
+    def dates(self) -> tuple[date, ...]:
+        """The simulated days."""
+        return tuple(self.time.start + timedelta(days=day) for day in range(self.time.days))
+
+    @property
+    def arm_names(self) -> tuple[str, ...]:
+        """Arms in file order; the first is the baseline."""
+        return tuple(self.experiment.arms)
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """Arms in file order; the first is the baseline."""
+        return tuple(self.experiment.arms.values())
+
+    @property
+    def n_cases(self) -> int:
+        """Worlds to simulate: sweep points x arms x replicates."""
+        return sweeps.count(self.sweep) * len(self.experiment.arms) * self.experiment.replicates
+
+    def case(self, arm: int, replicate: int, point: int = 0) -> int:
+        """Number of a case: (point x arms + arm) x replicates + replicate, all in file order."""
+        return (point * len(self.experiment.arms) + arm) * self.experiment.replicates + replicate
+
+    def points(self) -> list[tuple[dict[str, Any], Scenario]]:
+        """Sweep points in order: the swept values by path, and the scenario with them and without a sweep.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            If a swept value is impossible (`load_scenario` has tried them all).
+        """
+        if not self.sweep:
+            return [({}, self)]
+        return [(values, self.with_values(values)) for values in sweeps.combinations(self.sweep)]
+
+    def with_values(self, values: Mapping[str, Any]) -> Scenario:
+        """The scenario without its sweep and with other values at dotted paths, validated anew."""
+        data = self.resolved()
+        data.pop("sweep", None)
+        for path, value in values.items():
+            sweeps.set_value(data, path.split("."), value)
+        return Scenario.model_validate(data, context={"step_minutes": self.time.step_minutes})
+
+    def resolved(self) -> dict[str, Any]:
+        """Every setting as plain data (defaults filled in), in the order of this file; validates to this scenario."""
+        return self.model_dump(by_alias=True, exclude_none=True)
