@@ -51,7 +51,8 @@ def read_experiment(run: RunTables) -> Experiment:
     )
     table[place] = case
     if (table < 0).any() or len(case) != table.size:
-        what = f"{len(case)} cases do not fill {len(points)} sweep points x {len(arms)} arms x {len(replicates)} replicates"
+        shape = f"{len(points)} sweep points x {len(arms)} arms x {len(replicates)} replicates"
+        what = f"{len(case)} cases do not fill {shape}"
         raise RunFolderError([Problem("tables/cases", "case", what, "finish the run with --resume")])
     return Experiment(points, arms, replicates, table)
 
@@ -75,4 +76,3 @@ def clock_hours(interval_start: NDArray[np.int64]) -> NDArray[np.float64]:
     """Wall-clock hour of the day of instants in microseconds since 1970-01-01, from 0 up to 24. [h]"""
     day_us = np.int64(86_400_000_000)
     return (interval_start % day_us) / 3.6e9
-

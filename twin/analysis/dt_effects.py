@@ -1,4 +1,6 @@
-"""Effects on distribution transformers: hours above the rating, ends below the permitted voltage, the worst evening peak."""
+"""Effects on distribution transformers: hours above the rating, ends below the permitted voltage, the worst evening
+peak.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 
 from twin.analysis.design import Experiment
 from twin.analysis.effect_rows import EffectRows
-from twin.analysis.frames import Feeders, areas, rows_of
+from twin.analysis.frames import Feeders, areas, by_code, rows_of
 from twin.analysis.tables import RunTables, read_case
 from twin.analysis.thresholds import threshold
 from twin.units import LV_NOMINAL_PU
@@ -31,7 +33,9 @@ class TransformerCase:
 
     @property
     def share_below(self) -> FloatArray:
-        """Share of DTs whose lowest consumer voltage falls below the permitted one. [percent], nan for an area without DTs"""
+        """Share of DTs whose lowest consumer voltage falls below the permitted one. [percent], nan for an area without
+        DTs
+        """
         return np.divide(100.0 * self.below, self.count, out=np.full(len(self.count), np.nan), where=self.count > 0)
 
 
@@ -46,31 +50,36 @@ def read_transformer_case(run: RunTables, feeders: Feeders, case: int) -> Transf
     floor_pu = threshold("lv_floor") * LV_NOMINAL_PU
     below = np.minimum.reduceat(rows["v_end_min_pu"], start).astype(np.float64) < floor_pu
     feeder = rows_of(feeders, rows["feeder_id"][start])
-    columns = (overload_h, below.astype(np.float64), np.ones(len(start)))
+    marks, ones = below.astype(np.float64), np.ones(len(start))
     place = np.full(len(feeders.feeder_id), -1)
-    place[feeders.sampled_rows] = np.arange(len(feeders.sampled_rows))
+    size = len(feeders.sampled_rows)
+    place[feeders.sampled_rows] = np.arange(size)
     return TransformerCase(
-        *(_by_area(feeders, feeder, column) for column in columns),
-        float(rows["evening_peak_kw"].max()),
-        *(_by_code(place[feeder], column, len(feeders.sampled_rows)) for column in columns),
+        overload_h=_by_area(feeders, feeder, overload_h),
+        below=_by_area(feeders, feeder, marks),
+        count=_by_area(feeders, feeder, ones),
+        worst_evening_kw=float(rows["evening_peak_kw"].max()),
+        sampled_overload_h=by_code(place[feeder], overload_h, size),
+        sampled_below=by_code(place[feeder], marks, size),
+        sampled_count=by_code(place[feeder], ones, size),
     )
 
 
 def _by_area(feeders: Feeders, feeder: NDArray[np.int64], values: FloatArray) -> FloatArray:
     state = float(np.sum(feeders.weight[feeder] * values))
-    return np.r_[state, _by_code(feeders.district[feeder], values, len(feeders.districts))]
+    return np.r_[state, by_code(feeders.district[feeder], values, len(feeders.districts))]
 
 
-def _by_code(code: NDArray[np.int64], values: FloatArray, size: int) -> FloatArray:
-    """Sums by code in row order; code -1 is left out."""
-    return np.bincount(code + 1, weights=values, minlength=size + 1)[1:]
-
-
-def add_transformer_effects(run: RunTables, experiment: Experiment, feeders: Feeders, point: int, rows: EffectRows) -> None:
+def add_transformer_effects(
+    run: RunTables, experiment: Experiment, feeders: Feeders, point: int, rows: EffectRows
+) -> None:
     """Append the DT rows of every arm but the first at one sweep point."""
     n_arms, n_replicates = experiment.case.shape[1:]
     cases = [
-        [read_transformer_case(run, feeders, experiment.case[point, arm, replicate]) for replicate in range(n_replicates)]
+        [
+            read_transformer_case(run, feeders, experiment.case[point, arm, replicate])
+            for replicate in range(n_replicates)
+        ]
         for arm in range(n_arms)
     ]
     for arm in range(1, n_arms):
@@ -94,7 +103,9 @@ Error = tuple[float, float] | None
 
 
 def _errors(feeders: Feeders, pairs: list[tuple[TransformerCase, TransformerCase]]) -> tuple[Error, Error]:
-    """Standard errors with degrees of freedom of the change of overload hours and of the share below the permitted voltage."""
+    """Standard errors with degrees of freedom of the change of overload hours and of the share below the permitted
+    voltage.
+    """
     if not feeders.represented:
         return None, None
     hours = np.mean([one.sampled_overload_h - base.sampled_overload_h for base, one in pairs], axis=0)

@@ -24,8 +24,9 @@ class Interval:
 def over_replicates(values: ArrayLike) -> Interval:
     """Interval of a paired difference over replicates, by how many there are.
 
-    One draw shows no spread (none), a few give their lowest and highest (range), enough give the central 90 % (draws_and_parameters).
-    A replicate changes random streams and drawn parameters together, so the last is never called only one of them.
+    One draw shows no spread (none), a few give their lowest and highest (range), enough give the central 90 %
+    (draws_and_parameters). A replicate changes random streams and drawn parameters together, so the last is never
+    called only one of them.
     """
     drawn = np.asarray(values, dtype=np.float64)
     if len(drawn) == 1:
@@ -62,12 +63,14 @@ class EffectRows:
         differences, references : float64[n_replicates]
             Change against the baseline of the same replicate, and the baseline's own value.
         sampling : tuple, optional
-            Standard error over feeders of the mean difference with its degrees of freedom, in ``unit``. With one replicate the
-            row of kind sampling replaces the row of kind none; else it stands beside the row over replicates.
+            Standard error over feeders of the mean difference with its degrees of freedom, in ``unit``. With one
+            replicate the row of kind sampling replaces the row of kind none; else it stands beside the row over
+            replicates.
         """
-        value, reference = float(np.mean(differences)), float(np.mean(references))
-        replicates = len(np.asarray(differences))
-        intervals = [over_replicates(differences)]
+        drawn = np.asarray(differences, dtype=np.float64)
+        value, reference = float(drawn.mean()), float(np.asarray(references, dtype=np.float64).mean())
+        replicates = len(drawn)
+        intervals = [over_replicates(drawn)]
         if sampling is not None and np.isfinite(sampling[0]):
             reach = half_width(*sampling, threshold("interval_level"))
             intervals = [one for one in intervals if one.kind != "none"]

@@ -1,6 +1,7 @@
 """The static side of a run as columns: feeders with their strata, consumers with their weight, cell and district.
 
-A *cell* is (category, income class): the finest group of consumers that results speak of. Cell = category code x 6 + class.
+A *cell* is (category, income class): the finest group of consumers that results speak of. Cell = category code x 6 +
+class.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ HT_FEEDER = -1
 class Feeders:
     """Simulated feeders, rising by id; arrays of shape (n_feeders,) unless said otherwise.
 
-    ``district`` and ``discom`` are rows of ``districts`` and ``discoms``; district -1 is one that is not resolved, or a feeder that
-    stands for its stratum. ``sampled_rows`` are the rows that ``sample`` holds.
+    ``district`` and ``discom`` are rows of ``districts`` and ``discoms``; district -1 is one that is not resolved, or
+    a feeder that stands for its stratum. ``sampled_rows`` are the rows that ``sample`` holds.
     """
 
     feeder_id: NDArray[np.int64]
@@ -123,7 +124,9 @@ def read_consumers(run: RunTables, feeders: Feeders) -> Consumers:
     if (category < 0).any():
         name = str(rows["category"][category < 0][0])
         what = f"category {name!r} is not in twin/data/categories.csv"
-        raise RunFolderError([Problem("tables/consumers", "category", what, "read the run with the version that made it")])
+        raise RunFolderError(
+            [Problem("tables/consumers", "category", what, "read the run with the version that made it")]
+        )
     feeder = rows_of(feeders, rows["feeder_id"])
     itself = rows["resolved"].astype(bool) | (feeder < 0)
     place = np.full(len(feeders.feeder_id) + 1, -1, dtype=np.int64)  # the last entry serves feeder -1
@@ -145,11 +148,18 @@ def _codes(names: NDArray, known: tuple[str, ...]) -> NDArray[np.int64]:
     return np.array([table.get(str(value), -1) for value in values], dtype=np.int64)[inverse]
 
 
+def by_code(code: NDArray[np.int64], values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """Sums of ``values`` by code 0..size-1 in row order; code -1 is left out."""
+    return np.bincount(code + 1, weights=values, minlength=size + 1)[1:].astype(np.float64, copy=False)
+
+
 Groups = tuple[tuple[str, NDArray[np.int64]], ...]
 
 
 def groups(consumers: Consumers) -> Groups:
-    """Names of groups and the cells in each: all, every category, every income class of the homes in it. Empty groups are left out."""
+    """Names of groups and the cells in each: all, every category, every income class of the homes in it. Empty groups
+    are left out.
+    """
     present = np.unique(consumers.cell)
     result = [("all", present)]
     for code, name in enumerate(consumers.categories):

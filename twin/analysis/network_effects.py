@@ -1,7 +1,8 @@
 """Effects on load, energy and losses, for the state and for resolved districts, paired by replicate.
 
-The state's rows come from the table ``system`` (the whole state, all levels); a district's from its 11 kV feeders' heads, so its losses are those at
-11 kV and below. Sampling errors of the state's rows speak of the sampled feeders: what they add above 11 kV is left out.
+The state's rows come from the table ``system`` (the whole state, all levels); a district's from its 11 kV feeders'
+heads, so its losses are those at 11 kV and below. Sampling errors of the state's rows speak of the sampled feeders:
+what they add above 11 kV is left out.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ MWH_PER_GWH = 1000.0
 class NetworkCase:
     """Load of one case. ``sent_mw used_mw loss_mw`` have shape (n_areas, steps), the state first.
 
-    ``sampled_*_mw`` have shape (n_sampled, steps): the heads of the sampled feeders; ``evening`` (steps,) marks the evening window.
+    ``sampled_*_mw`` have shape (n_sampled, steps): the heads of the sampled feeders; ``evening`` (steps,) marks the
+    evening window.
     """
 
     step_h: float
@@ -48,14 +50,15 @@ def read_network_case(run: RunTables, feeders: Feeders, case: int) -> NetworkCas
     system = read_case(run, "system", case, ["interval_start", "sent_mw", "used_mw", "purchase_inr", *STATE_LOSSES])
     hours = clock_hours(system["interval_start"])
     columns = {"sent": ("sent_kw",), "used": ("used_kw",), "loss": FEEDER_LOSSES}
-    state = {"sent": system["sent_mw"], "used": system["used_mw"], "loss": sum(system[name] for name in STATE_LOSSES)}
-    by_area, sampled = {}, {}
+    state = {"sent": system["sent_mw"], "used": system["used_mw"], "loss": _total(system, STATE_LOSSES)}
+    by_area: dict[str, FloatArray] = {}
+    sampled: dict[str, FloatArray] = {}
     if feeders.districts or feeders.represented:
         heads, row = _feeder_columns(run, feeders, case, len(hours))
         place = np.full(len(feeders.feeder_id), -1)
         place[row] = np.arange(len(row))
         for part, names in columns.items():
-            load_mw = sum(heads[name] for name in names) / KW_PER_MW
+            load_mw = _total(heads, names) / KW_PER_MW
             members = [load_mw[:, feeders.district[row] == code].sum(axis=1) for code in range(len(feeders.districts))]
             by_area[part] = np.stack([state[part], *members])
             sampled[part] = np.ascontiguousarray(load_mw[:, place[feeders.sampled_rows]].T)
@@ -63,10 +66,24 @@ def read_network_case(run: RunTables, feeders: Feeders, case: int) -> NetworkCas
         by_area = {part: values[None, :] for part, values in state.items()}
         sampled = {part: np.zeros((0, len(hours))) for part in columns}
     evening = (hours >= threshold("evening_start")) & (hours < threshold("evening_end"))
-    cost = float(system["purchase_inr"].sum())
     return NetworkCase(
-        hours_per_step(run), evening, *(by_area[part] for part in columns), cost, *(sampled[part] for part in columns)
+        step_h=hours_per_step(run),
+        evening=evening,
+        sent_mw=by_area["sent"],
+        used_mw=by_area["used"],
+        loss_mw=by_area["loss"],
+        purchase_inr=float(system["purchase_inr"].sum()),
+        sampled_sent_mw=sampled["sent"],
+        sampled_used_mw=sampled["used"],
+        sampled_loss_mw=sampled["loss"],
     )
+
+
+def _total(columns: dict[str, NDArray], names: tuple[str, ...]) -> FloatArray:
+    total = np.zeros(columns[names[0]].shape)
+    for name in names:
+        total += columns[name]
+    return total
 
 
 def _feeder_columns(run: RunTables, feeders: Feeders, case: int, steps: int) -> tuple[dict[str, FloatArray], NDArray]:
@@ -82,10 +99,12 @@ def _feeder_columns(run: RunTables, feeders: Feeders, case: int, steps: int) -> 
 
 
 def moved(difference: FloatArray, step_h: float) -> FloatArray:
-    """Energy moved between steps, along the last axis of a load difference [MW]: what rose somewhere and fell elsewhere. [MWh]
+    """Energy moved between steps, along the last axis of a load difference [MW]: what rose somewhere and fell
+    elsewhere. [MWh]
 
     Half the sum of absolute differences after the saved (or added) part is removed:
-    (sum |d| - |sum d|) / 2 = min(sum of rises, sum of falls). A pure saving moves nothing; energy moved and energy saved do not overlap.
+    (sum |d| - |sum d|) / 2 = min(sum of rises, sum of falls). A pure saving moves nothing; energy moved and energy
+    saved do not overlap.
     """
     return (np.abs(difference).sum(axis=-1) - np.abs(difference.sum(axis=-1))) * (step_h / 2.0)
 
@@ -103,8 +122,8 @@ def peak_step(load: FloatArray, window: NDArray[np.bool_]) -> int:
 def outcomes(base: NetworkCase, arm: NetworkCase) -> dict[str, tuple[FloatArray, FloatArray]]:
     """Change and the baseline's own value of each outcome by area, both of shape (n_areas,).
 
-    Peaks in MW, energies in MWh, the loss share in percent of energy sent (its change in percentage points). For energy moved and saved (positive:
-    the arm uses less) the second value is the baseline's used energy.
+    Peaks in MW, energies in MWh, the loss share in percent of energy sent (its change in percentage points). For
+    energy moved and saved (positive: the arm uses less) the second value is the baseline's used energy.
     """
     everywhen = np.ones(len(base.evening), dtype=bool)
     used_mwh = base.used_mw.sum(axis=1) * base.step_h
@@ -124,10 +143,11 @@ def outcomes(base: NetworkCase, arm: NetworkCase) -> dict[str, tuple[FloatArray,
 
 
 def linearised(base: NetworkCase, arm: NetworkCase) -> dict[str, FloatArray]:
-    """Each sampled feeder's part in the state's change, to first order; arrays of shape (n_sampled,), units as `outcomes`.
+    """Each sampled feeder's part in the state's change, to first order; arrays of shape (n_sampled,), units as
+    `outcomes`.
 
-    A peak's change is the load at the arm's peak step minus that at the baseline's (the peak's step is stationary); energy moved
-    weighs each step by the sign of the state's change there.
+    A peak's change is the load at the arm's peak step minus that at the baseline's (the peak's step is stationary);
+    energy moved weighs each step by the sign of the state's change there.
     """
     change = arm.used_mw[0] - base.used_mw[0]
     sign = (np.sign(change) - np.sign(change.sum())) * (base.step_h / 2.0)

@@ -1,7 +1,7 @@
 """State totals from sampled feeders, and how far they may be off: the separate ratio estimator.
 
-The auxiliary variable x is a feeder's number of consumers, known for the whole stratum. With n of N feeders of a stratum
-sampled by simple random sampling and R = sum(y) / sum(x) over the sample,
+The auxiliary variable x is a feeder's number of consumers, known for the whole stratum. With n of N feeders of a
+stratum sampled by simple random sampling and R = sum(y) / sum(x) over the sample,
 
     Y = X R                                                                                  total of the stratum
     v(Y) = (X / xbar)**2 (1 - f) / n * s_e**2,   s_e**2 = sum((y - R x)**2) / (n - 1)        its variance
@@ -10,8 +10,9 @@ where xbar is the sample's mean of x and f the sampled fraction. Strata are inde
 A quantity that is not a total (a ratio, a peak) enters as its linearised variable.
 
 Source: W. G. Cochran, Sampling Techniques, 3rd ed. (Wiley 1977): ratio estimator 6.2 to 6.4 with the variance form that
-keeps the sample's own mean of x, (6.13) divided by the square of xbar/Xbar; separate estimator 6.10; collapsed strata 5A.12; degrees of freedom (5.16).
-f is the sampled share of consumers, 1 / weight: the factor of the ratio model of section 6.7, equal to n / N where sampled feeders are of mean size.
+keeps the sample's own mean of x, (6.13) divided by the square of xbar/Xbar; separate estimator 6.10; collapsed strata
+5A.12; degrees of freedom (5.16). f is the sampled share of consumers, 1 / weight: the factor of the ratio model of
+section 6.7, equal to n / N where sampled feeders are of mean size.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ def ratio_total(y: FloatArray, x: FloatArray, total_x: float, fraction: float) -
 def collapse(stratum: NDArray[np.integer], feeder_class: NDArray[np.integer]) -> NDArray[np.int64]:
     """Strata in which a variance can be computed: single-feeder strata join others (collapsed strata, conservative).
 
-    A stratum with one sampled feeder joins the strata of the same feeder class; if that is one feeder still, everything that is
-    left alone joins the largest stratum.
+    A stratum with one sampled feeder joins the strata of the same feeder class; if that is one feeder still,
+    everything that is left alone joins the largest stratum.
 
     Parameters
     ----------
@@ -85,8 +86,8 @@ def collapse(stratum: NDArray[np.integer], feeder_class: NDArray[np.integer]) ->
 class Sample:
     """The sampled feeders of a run, in feeder order; arrays of shape (n,).
 
-    ``weight`` is the number of stratum consumers per sampled consumer. Feeders that stand for themselves are not in here:
-    they add nothing to the sampling error.
+    ``weight`` is the number of stratum consumers per sampled consumer. Feeders that stand for themselves are not in
+    here: they add nothing to the sampling error.
     """
 
     stratum: NDArray[np.int64]
@@ -122,7 +123,8 @@ def half_width(error: float, freedom: float, level: float) -> float:
 def t_quantile(probability: float, freedom: float) -> float:
     """Quantile of Student's t with ``freedom`` (>= 1, need not be whole).
 
-    Expansion about the normal quantile, Abramowitz and Stegun 26.7.5: within 0.4 % for probability 0.95 from 2 degrees of freedom on.
+    Expansion about the normal quantile, Abramowitz and Stegun 26.7.5: within 0.4 % for probability 0.95 from 2 degrees
+    of freedom on.
     """
     z = NormalDist().inv_cdf(probability)
     terms = (

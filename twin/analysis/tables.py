@@ -34,8 +34,8 @@ class RunTables(Protocol):
 def read(run: RunTables, table: str, columns: list[str], where: str | None = None) -> dict[str, NDArray]:
     """Columns of a table as arrays, in key order whatever order the rows were stored in.
 
-    Key columns that are not asked for are read to sort by and dropped. Times become int64 microseconds, dates int32 days since
-    1970-01-01, text object arrays.
+    Key columns that are not asked for are read to sort by and dropped. Times become int64 microseconds, dates int32
+    days since 1970-01-01, text object arrays.
 
     Raises
     ------

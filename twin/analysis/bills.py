@@ -1,0 +1,140 @@
+"""What a run's bills say, case by case: money by area, and each consumer's projected monthly bill.
+
+Bills of a window (the simulated days within a bill month) give the money of the run; the projected month gives the
+change that a consumer would see. A consumer billed in two months is represented by the mean of both, by days.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.analysis.frames import Consumers, Feeders, by_code
+from twin.analysis.tables import RunTables, read_case
+from twin.errors import Problem, RunFolderError
+from twin.units import PAISE_PER_INR
+
+FloatArray = NDArray[np.float64]
+
+MONEY = {
+    "revenue": {"energy_paise": 1, "fixed_paise": 1, "rebate_paise": -1},
+    "duty": {"duty_paise": 1},
+    "subsidy": {"subsidy_paise": 1},
+    "consumer_payment": {"total_paise": 1},
+}
+"""Outcomes of a window's bill. The discom's revenue comes from consumers and the state:
+consumer_payment = revenue + duty - subsidy."""
+MEASURES = ("unchanged", "response", "surplus")
+"""Monthly change against the first arm: bill at the first arm's use, bill after response, consumer surplus."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which consumer each bill row is of: ``row`` (n_rows,) into `Consumers`, rising; ``start`` the first row of each
+    billed consumer.
+    """
+
+    row: NDArray[np.int64]
+    start: NDArray[np.int64]
+    days: FloatArray
+    period_start: NDArray[np.integer]
+
+    @property
+    def consumer(self) -> NDArray[np.int64]:
+        """Row in `Consumers` of each billed consumer, shape (n_billed,)."""
+        return self.row[self.start]
+
+    def monthly(self, values: FloatArray) -> FloatArray:
+        """Mean of a projected month's value over the consumer's windows, by days; shape (n_billed,)."""
+        if len(self.start) == len(self.row):
+            return values
+        return np.add.reduceat(values * self.days, self.start) / np.add.reduceat(self.days, self.start)
+
+
+def read_window(run: RunTables, consumers: Consumers, case: int) -> Window:
+    """Rows and windows of the bills of one case."""
+    rows = read_case(run, "bills", case, ["consumer_id", "period_start", "period_end"])
+    ids = rows["consumer_id"].astype(np.int64)
+    row = np.minimum(np.searchsorted(consumers.consumer_id, ids), len(consumers.consumer_id) - 1)
+    if not np.array_equal(consumers.consumer_id[row], ids):
+        lost = int(ids[consumers.consumer_id[row] != ids][0])
+        what = f"case {case}: consumer {lost} has a bill but is not in tables/consumers"
+        raise RunFolderError([Problem("tables/bills", "consumer_id", what, "the run is damaged; run it again")])
+    start = np.flatnonzero(np.r_[True, row[1:] != row[:-1]])
+    days = (rows["period_end"].astype(np.int64) - rows["period_start"] + 1).astype(np.float64)
+    return Window(row, start, days, rows["period_start"])
+
+
+def check_same_bills(base: Window, other: Window, case: int) -> None:
+    """Refuse to compare two arms whose bills are not of the same consumers and windows.
+
+    Raises
+    ------
+    RunFolderError
+        If they differ.
+    """
+    if np.array_equal(base.row, other.row) and np.array_equal(base.period_start, other.period_start):
+        return
+    what = f"case {case} bills other consumers or windows than the first arm's case of the same replicate"
+    raise RunFolderError([Problem("tables/bills", "consumer_id", what, "the run is damaged; run it again")])
+
+
+def monthly_inr(run: RunTables, window: Window, case: int, column: str) -> FloatArray:
+    """One projected-month column of a case's bills by billed consumer. [INR/month]"""
+    values = read_case(run, "bills", case, [column])[column].astype(np.float64)
+    return window.monthly(values if column.endswith("_inr") else values / PAISE_PER_INR)
+
+
+@dataclass(frozen=True)
+class Money:
+    """Sums of one case over the run's days, by outcome of `MONEY`. [INR]
+
+    ``by_area[outcome]`` has shape (n_areas,), the state first and weighted; ``sampled[outcome]`` has shape
+    (n_sampled,), unweighted.
+    """
+
+    by_area: dict[str, FloatArray]
+    sampled: dict[str, FloatArray]
+
+
+def read_money(run: RunTables, feeders: Feeders, consumers: Consumers, window: Window, case: int) -> Money:
+    """Money of one case by area and of every sampled feeder. Paise are added as whole numbers before any weighting."""
+    by_area, sampled = {}, {}
+    district, place = consumers.district[window.consumer], consumers.sampled_row[window.consumer]
+    weight = consumers.weight[window.consumer]
+    for outcome, parts in MONEY.items():
+        paise = np.zeros(len(window.start), dtype=np.int64)
+        for column, sign in parts.items():
+            paise += sign * np.add.reduceat(read_case(run, "bills", case, [column])[column], window.start)
+        inr = paise / PAISE_PER_INR
+        state = float(np.sum(weight * inr))
+        by_area[outcome] = np.r_[state, by_code(district, inr, len(feeders.districts))]
+        sampled[outcome] = by_code(place, inr, len(feeders.sampled_rows))
+    return Money(by_area, sampled)
+
+
+@dataclass(frozen=True)
+class CellSums:
+    """Sums of a quantity per consumer, by cell: shape (n_areas, n_cells), the state weighted, and (n_sampled,
+    n_cells), unweighted.
+    """
+
+    by_area: FloatArray
+    sampled: FloatArray
+
+
+def cell_sums(feeders: Feeders, consumers: Consumers, window: Window, values: FloatArray) -> CellSums:
+    """Sum ``values`` (n_billed,) by area and cell, and by sampled feeder and cell."""
+    row, cells = window.consumer, consumers.n_cells
+    cell = consumers.cell[row]
+    state = by_code(cell, consumers.weight[row] * values, cells)
+
+    def crossed(code: NDArray[np.int64], size: int) -> FloatArray:
+        inside = code >= 0
+        return by_code(code[inside] * cells + cell[inside], values[inside], size * cells).reshape(size, cells)
+
+    districts = crossed(consumers.district[row], len(feeders.districts))
+    sampled = crossed(consumers.sampled_row[row], len(feeders.sampled_rows))
+    return CellSums(np.concatenate([state[None, :], districts]), sampled)

@@ -1,0 +1,40 @@
+"""The tables ``effects`` and ``gains``: every arm against the first arm in the file, paired by replicate."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from twin.analysis.bill_effects import add_bill_effects
+from twin.analysis.design import Experiment
+from twin.analysis.dt_effects import add_transformer_effects
+from twin.analysis.effect_rows import EffectRows
+from twin.analysis.frames import Consumers, Feeders
+from twin.analysis.network_effects import add_network_effects
+from twin.analysis.tables import RunTables, build
+
+
+def effects_and_gains(
+    run: RunTables, experiment: Experiment, feeders: Feeders, consumers: Consumers
+) -> tuple[pa.Table, pa.Table]:
+    """Tables ``effects`` and ``gains`` of a finished run; both empty for a single arm.
+
+    Outcomes by unit: evening_peak, peak_any (MW; kW for area dt:worst), energy_moved, energy_saved (GWh for the state,
+    MWh for a district; positive saved = less used; reference = the first arm's used energy), technical_loss (MWh),
+    technical_loss_share, voltage_violations (percentage points; reference in percent), dt_overload_hours (h),
+    purchase_cost, revenue, duty, subsidy, consumer_payment (INR over the run's days; consumer_payment = revenue + duty
+    - subsidy), bill_unchanged, bill_response, surplus (INR/month per consumer; reference = the first arm's mean
+    monthly bill).
+
+    Raises
+    ------
+    RunFolderError
+        If a table that this needs has no rows, or rows of two arms do not pair.
+    """
+    rows = EffectRows()
+    gains: list[dict] = []
+    if len(experiment.arms) > 1:
+        for point in range(len(experiment.points)):
+            add_network_effects(run, experiment, feeders, point, rows)
+            add_transformer_effects(run, experiment, feeders, point, rows)
+            gains += add_bill_effects(run, experiment, feeders, consumers, point, rows)
+    return build("effects", rows.rows), build("gains", gains)
