@@ -10,15 +10,13 @@ from importlib.resources import files
 from pydantic_core import PydanticCustomError
 
 from twin.datapack import Row, categories, read_rows, read_yaml
+from twin.errors import ScenarioError
+from twin.grid.places import resolve_district
 
 AGRICULTURAL = "agricultural"
 ALL = "all"
 BY_DISTRICT = "by_district"
 BIHAR_NORMAL = "bihar-normal"
-
-
-class _Named(Row):
-    name: str
 
 
 class _Table(Row):
@@ -37,13 +35,9 @@ def suggestion(name: str, known: Iterable[str], listing: str = "use one of") -> 
     near = get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
     if near:
         return f"did you mean '{lower[near[0]]}'?"
-    return f"{listing} {', '.join(known[:45])}" if known else "none exists"
-
-
-@lru_cache(maxsize=1)
-def district_names() -> tuple[str, ...]:
-    """Canonical names of the state's districts."""
-    return tuple(row.name for row in read_rows("districts", _Named))
+    if not known:
+        return "remove it"
+    return f"use '{known[0]}'" if len(known) == 1 else f"{listing} {', '.join(known)}"
 
 
 @lru_cache(maxsize=1)
@@ -88,9 +82,11 @@ def default_smart_share(group: str) -> float:
 
 def known_district(name: str) -> str:
     """The canonical name of a district written in any of its spellings."""
-    if name in district_names():
-        return name
-    raise refuse(f"there is no district '{name}' in Bihar", suggestion(name, district_names()))
+    try:
+        return resolve_district(name)
+    except ScenarioError as error:
+        problem = error.problems[0]
+        raise refuse(problem.what, problem.fix) from error
 
 
 def known_tariff(name: str) -> str:
