@@ -1,0 +1,187 @@
+"""Arrays of the four-wire low-voltage solver: the network of a feeder's DTs, options, working memory and results.
+
+Per unit: 250 V per phase and 1 kVA per phase (`twin.units`). All are named tuples of arrays, so that compiled code can
+take them apart; none of them is copied.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.powerflow.lanes import aligned
+from twin.units import LV_NOMINAL_PU
+
+LANES = 16
+"""Steps that the kernel carries at once; columns of the demand array are padded to a multiple."""
+
+OK, NOT_CONVERGED, NOT_FINITE = 0, 1, 2
+"""Status of a state: solved; last iterate, for which Kirchhoff's laws hold but not the load law; not a number."""
+
+
+class LvTiles(NamedTuple):
+    """The DTs of one 11 kV feeder with everything below them, flat; DT k owns the rows between its pointers.
+
+    Poles of a DT start with its LV busbar. A leg is one phase connection of a consumer (a three-phase consumer has
+    three). Legs of one phase on one pole are neighbours.
+    """
+
+    dt_pole_ptr: NDArray[np.int32]
+    """Poles of DT k. [n_dt + 1]"""
+    dt_leg_ptr: NDArray[np.int32]
+    """Legs of DT k. [n_dt + 1]"""
+    dt_consumer_ptr: NDArray[np.int32]
+    """Consumers of DT k: rows of the feeder's consumer columns. [n_dt + 1]"""
+    parent: NDArray[np.int32]
+    """Upstream pole, counted within the DT, below the pole's own; -1 for the busbar. [n_poles]"""
+    z_pu: NDArray[np.float32]
+    """Segment to the parent with the neutral eliminated: (re, im) of aa, ab, ac, bb, bc, cc. Busbar row: the DT's
+    series impedance on the diagonal. [n_poles, 12]"""
+    group_ptr: NDArray[np.int32]
+    """Legs on (pole, phase); group = 3 * pole + phase. [3 * n_poles + 1]"""
+    leg_consumer: NDArray[np.int32]
+    """Row of the feeder's consumer columns. [n_legs]"""
+    leg_share: NDArray[np.float32]
+    """Share of the consumer's power on this leg: 1, or a third. [n_legs]"""
+    service_pu: NDArray[np.float32]
+    """Resistance and reactance of the service, out and back where the neutral carries the current. [n_legs, 2]"""
+    iron_kw: NDArray[np.float64]
+    """No-load loss at 1 pu. [n_dt]"""
+    magnetising_kvar: NDArray[np.float64]
+    """No-load reactive power at 1 pu. [n_dt]"""
+
+
+class LvOptions(NamedTuple):
+    """How the solver iterates; the defaults are the measured ones (see `lv_options`)."""
+
+    tolerance: float
+    """Change of all load currents in the last sweep, of the sum of load currents at no drop (both as |re| + |im|)."""
+    first: int
+    """Sweeps before the first test, at least 1."""
+    damp_after: int
+    """Sweeps before damping may begin."""
+    most: int
+    """Sweeps before a state counts as not converged."""
+    clamp_pu: float
+    """A load is a constant impedance below this voltage. [pu of 250 V]"""
+
+
+class LvScratch(NamedTuple):
+    """Working memory of one thread for the largest tile; nothing in it outlives a call."""
+
+    coefficients: NDArray[np.float32]
+    """Load law and service of each leg. [n_legs * 8]"""
+    current: NDArray[np.float32]
+    """Load current of each leg: re, im. [n_legs * 2 * LANES]"""
+    used: NDArray[np.float32]
+    """Power used on each leg. [n_legs * LANES]"""
+    voltage: NDArray[np.float32]
+    """Slot 0 is the source, slot i + 1 pole i: phase, re or im. [(n_poles + 1) * 6 * LANES]"""
+    branch: NDArray[np.float32]
+    """Current arriving at a pole, in the same slots. [(n_poles + 1) * 6 * LANES]"""
+    totals: NDArray[np.float32]
+    """Sums over the tile. [N_TOTALS * LANES]"""
+    lane: NDArray[np.float32]
+    """Iteration state per lane: weight, residual, previous residual, limit, mask. [5 * LANES]"""
+    lane_passes: NDArray[np.uint8]
+    """Sweeps made per lane. [LANES]"""
+    lane_status: NDArray[np.uint8]
+    """Status per lane. [LANES]"""
+
+
+class TileOut(NamedTuple):
+    """What a tile hands up, per DT and step; every array has shape [n_dt, steps].
+
+    Active power closes: ``sent = used + loss_lv + loss_dt`` up to rounding (float32), from branch currents. Where the
+    status is `NOT_FINITE` every number is NaN.
+    """
+
+    sent_kw: NDArray[np.float64]
+    """Active power into the DT, iron loss included."""
+    sent_kvar: NDArray[np.float64]
+    """Reactive power into the DT, magnetising included."""
+    used_kw: NDArray[np.float64]
+    """Active power of the consumers."""
+    used_kvar: NDArray[np.float64]
+    """Reactive power of the consumers."""
+    loss_lv_kw: NDArray[np.float64]
+    """Loss in segments, neutral included, and services."""
+    loss_dt_kw: NDArray[np.float64]
+    """Loss in the DT: copper and iron."""
+    iron_kw: NDArray[np.float64]
+    """Iron loss alone, as the voltage squared; part of `loss_dt_kw`."""
+    magnetising_kvar: NDArray[np.float64]
+    """Magnetising power alone, as the voltage squared; part of `sent_kvar`."""
+    n_used: NDArray[np.float64]
+    """Elasticity of `used_kw` to the DT's voltage."""
+    n_loss: NDArray[np.float64]
+    """Elasticity of the copper losses, LV and DT."""
+    n_q: NDArray[np.float64]
+    """Elasticity of `sent_kvar` without magnetising."""
+    s: NDArray[np.float64]
+    """Constant-impedance share of `used_kw`."""
+    v0_pu: NDArray[np.float64]
+    """DT voltage of the solution, which the elasticities are about."""
+    v_min_pu: NDArray[np.float64]
+    """Lowest voltage at a consumer (at a pole, if the tile has none)."""
+    v_end_pu: NDArray[np.float64]
+    """Lowest voltage at a pole."""
+    residual: NDArray[np.float64]
+    """Last change of load currents, relative as `LvOptions.tolerance`."""
+    passes: NDArray[np.uint8]
+    """Sweeps made."""
+    status: NDArray[np.uint8]
+    """`OK`, `NOT_CONVERGED` or `NOT_FINITE`."""
+
+
+N_TOTALS = 16
+COEFFICIENTS = 8
+CLAMP_OF_NOMINAL = 0.8
+
+
+def lv_options(
+    tolerance: float = 5e-5,
+    first: int = 3,
+    damp_after: int = 8,
+    most: int = 120,
+    clamp_pu: float = CLAMP_OF_NOMINAL * LV_NOMINAL_PU,
+) -> LvOptions:
+    """Measured defaults: voltages within about 1e-5 pu on a normal day, every case solved up to 18 times DT rating.
+
+    A clamp at 0.8 of nominal makes a load a constant impedance below 184 V: it keeps the law continuous and gives every
+    case a solution. It stands for contactors dropping out and motors stalling and is a device of the solver, not data.
+    """
+    return LvOptions(tolerance, first, damp_after, most, clamp_pu)
+
+
+def lv_scratch(lv: LvTiles) -> LvScratch:
+    """Working memory for the largest DT of a feeder; keep the largest of several feeders with `lv_scratch_for`."""
+    return lv_scratch_for(int(np.diff(lv.dt_leg_ptr).max(initial=0)), int(np.diff(lv.dt_pole_ptr).max(initial=0)))
+
+
+def lv_scratch_for(n_legs: int, n_poles: int) -> LvScratch:
+    """Working memory for a tile of at most ``n_legs`` legs and ``n_poles`` poles."""
+
+    def floats(n: int) -> NDArray[Any]:
+        return aligned(n, np.float32)
+
+    slots = (n_poles + 1) * 6 * LANES
+    return LvScratch(
+        coefficients=floats(n_legs * COEFFICIENTS),
+        current=floats(n_legs * 2 * LANES),
+        used=floats(n_legs * LANES),
+        voltage=floats(slots),
+        branch=floats(slots),
+        totals=floats(N_TOTALS * LANES),
+        lane=floats(5 * LANES),
+        lane_passes=np.zeros(LANES, np.uint8),
+        lane_status=np.zeros(LANES, np.uint8),
+    )
+
+
+def tile_out(n_dt: int, steps: int) -> TileOut:
+    """Room for the results of ``n_dt`` DTs."""
+    whole = {"passes", "status"}
+    return TileOut(*(np.zeros((n_dt, steps), np.uint8 if name in whole else np.float64) for name in TileOut._fields))
