@@ -107,8 +107,9 @@ def _note_override(document: Document, target: Path_, place: str) -> None:
     for path in [path for path in document.places if path[: len(target)] == target]:
         del document.places[path]
     for depth in range(1, len(target)):
-        above = document.places.get(target[:depth])
-        document.places[target[:depth]] = f"{above} with {place}" if above else place
+        above = target[:depth]
+        holds_more = any(len(path) > depth and path[:depth] == above for path in document.places)
+        document.places[above] = f"{document.places[above]} with {place}" if holds_more else place
     document.places[target] = place
 
 

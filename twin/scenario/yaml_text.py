@@ -127,8 +127,8 @@ def parse_document(text: str, name: str) -> Document:
     try:
         root = _Composer(text, name, document.problems).compose()
         if root.kind != "mapping":
-            value = root.content if root.kind == "scalar" else "a list"
-            what = f"must be a mapping of settings, got {shown(value)}"
+            got = "a list" if root.kind == "list" else shown(root.content)
+            what = f"must be a mapping of settings, got {got}"
             raise _Stop(Problem(f"{name}:{root.line}", "", what, "start with `name: ...`"))
         document.data = _Expander(name, document).value(root, ())
     except _Stop as stop:
@@ -166,7 +166,8 @@ class _Composer:
             yield from yaml.parse(text, Loader=yaml.SafeLoader)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            what = " ".join(part for part in (error.context, error.problem) if part)
+            opened = f" (begun at line {error.context_mark.line + 1})" if error.context_mark else ""
+            what = " ".join(part for part in (error.context, error.problem) if part) + opened
             line = mark.line + 1 if mark else 1
             fix = "repair the YAML at or just before this line (indent with spaces, quote texts that hold : or #)"
             raise _Stop(Problem(self.place(line), "", f"is not valid YAML: {what}", fix)) from error
