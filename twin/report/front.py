@@ -1,0 +1,260 @@
+"""The first page: who, when, where, and six key figures. It alone must survive being passed on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from twin.report import numbers
+from twin.report.answer import day_words, home_shares, judged, kind_words, lead_effect, money_words
+from twin.report.catalogue import DESCRIPTION_LIMIT, clean
+from twin.report.effects import Effect, Verdict
+from twin.report.facts import Arm, Facts
+from twin.report.figures import ledger
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One key figure: its name, one or two values, and lines that say the interval's kind and the reference."""
+
+    name: str
+    values: Sequence[str]
+    lines: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Front:
+    """Everything on page one but the answer and figure 1."""
+
+    question: str
+    facts: Sequence[tuple[str, str]]
+    banners: Sequence[str]
+    tiles: Sequence[Tile]
+    verdict: str = field(default="")
+
+
+def front_page(facts: Facts) -> Front:
+    """The title block and the tiles."""
+    question = clean(str(facts.scenario.get("description") or facts.scenario.get("name", "")), DESCRIPTION_LIMIT)
+    return Front(question, _facts(facts), banners(facts), tiles(facts), ledger_verdict(facts))
+
+
+def ledger_verdict(facts: Facts) -> str:
+    """``closes``, ``does not close`` or ``missing``."""
+    if not ledger.ledger(facts):
+        return facts.t.text("tile.ledger.none")
+    return facts.t.text("tile.ledger.closed" if ledger.is_closed(facts) else "tile.ledger.open")
+
+
+def _facts(facts: Facts) -> list[tuple[str, str]]:
+    t = facts.t
+    names = ", ".join(arm.label for arm in facts.arms)
+    key = "meta.arms.value" if facts.treatments else "meta.arms.one"
+    period = t.text(
+        "period.value.one" if facts.days == 1 else "period.value.many",
+        day=day_words(facts.first_day),
+        days=facts.days,
+        minutes=round(facts.step_hours * 60),
+    )
+    draws = "meta.replicates.one" if facts.replicates == 1 else "meta.replicates.many"
+    return [
+        (t.text("meta.area"), _area(facts)),
+        (t.text("meta.period"), period),
+        (t.text("meta.arms"), t.text(key, names=names, reference=facts.reference.label)),
+        (t.text("meta.consumers"), _consumers(facts)),
+        (t.text("meta.replicates"), t.text(draws, n=facts.replicates)),
+        (t.text("meta.run"), f"{clean(str(facts.scenario.get('name', '')), 64)} {facts.run.digest()[:12]}"),
+    ]
+
+
+def _area(facts: Facts) -> str:
+    state = facts.area_name("state")
+    if facts.resolved_districts:
+        districts = ", ".join(clean(name) for name in facts.resolved_districts)
+        return facts.t.text("area.resolved", state=state, districts=districts)
+    return facts.t.text("area.sampled", state=state)
+
+
+def _consumers(facts: Facts) -> str:
+    simulated = numbers.count(float(facts.manifest.get("consumers") or 0)).both()
+    state = (facts.manifest.get("population") or {}).get("consumers_state")
+    if not state:
+        return facts.t.text("meta.consumers.plain", simulated=simulated)
+    return facts.t.text("meta.consumers.value", simulated=simulated, state=numbers.count(float(state)).both())
+
+
+def banners(facts: Facts) -> list[str]:
+    """What a reader must know before anything else: incomplete run, failed solves, open ledger."""
+    t, lines = facts.t, []
+    status = str(facts.manifest.get("status", ""))
+    if status not in ("complete", "complete_with_failures"):
+        lines.append(t.text("banner.incomplete", status=clean(status)))
+    failures = ledger.failed_solves(facts)
+    total = sum(failure["count"] for failure in failures)
+    if total == 1:
+        lines.append(t.text("banner.failed.one"))
+    elif total:
+        where = "; ".join(t.text("banner.failed.where", **failure) for failure in failures[:3])
+        lines.append(t.text("banner.failed.many", n=numbers.number(total), where=where))
+    if not ledger.ledger(facts):
+        lines.append(t.text("banner.no_ledger"))
+    elif not ledger.is_closed(facts):
+        lines.append(t.text("banner.ledger"))
+    return lines
+
+
+def tiles(facts: Facts) -> list[Tile]:
+    """Six key figures of the leading arm, or levels when there is only one arm."""
+    effect = lead_effect(facts)
+    if not facts.treatments:
+        return [*_level_tiles(facts), _ledger_tile(facts)]
+    arm = facts.arm(effect.arm) if effect else facts.treatments[0]
+    return [
+        _peak_tile(facts, arm, effect),
+        _energy_tile(facts, arm),
+        _homes_tile(facts, arm),
+        _money_tile(facts, arm),
+        _overload_tile(facts, arm),
+        _ledger_tile(facts),
+    ]
+
+
+def _peak_tile(facts: Facts, arm: Arm, effect: Effect | None) -> Tile:
+    name = facts.t.text("tile.evening_peak", area=facts.area_name(effect.area if effect else "state"))
+    return Tile(name, *_relative(facts, arm, effect))
+
+
+def _overload_tile(facts: Facts, arm: Arm) -> Tile:
+    return Tile(facts.t.text("tile.overload"), *_relative(facts, arm, facts.effect("overload_hours", arm.name)))
+
+
+def _relative(facts: Facts, arm: Arm, effect: Effect | None) -> tuple[list[str], list[str]]:
+    relative = effect.in_percent() if effect else None
+    if effect is None or relative is None:
+        return [facts.t.text("tile.none")], []
+    reference = numbers.with_unit(numbers.number(effect.reference or 0.0, 0), effect.unit)
+    lines = [
+        facts.t.text("tile.under", arm=arm.label),
+        facts.t.text("tile.reference", arm=facts.reference.label, value=reference),
+    ]
+    if judged(effect) == Verdict.EXACTLY_ZERO:
+        return [facts.t.text("tile.exactly_zero")], lines
+    interval = relative.best
+    low, high = (interval.low, interval.high) if interval else (None, None)
+    decimals = numbers.decimals_for(relative.value, low, high)
+    value = numbers.with_unit(numbers.number(relative.value, decimals, signed=True), "%")
+    return [value], [_doubt(facts, relative, decimals, "%"), *lines]
+
+
+def _doubt(facts: Facts, effect: Effect, decimals: int, unit: str) -> str:
+    interval = effect.best
+    if interval is None:
+        return facts.t.text("kind.none")
+    ends = numbers.span(interval.low, interval.high, decimals, unit, signed=True)
+    return f"{ends}; {kind_words(facts, interval)}"
+
+
+def _energy_tile(facts: Facts, arm: Arm) -> Tile:
+    moved, saved = (facts.effect(outcome, arm.name) for outcome in ("energy_moved", "energy_saved"))
+    if moved is None or saved is None:
+        return Tile(facts.t.text("tile.energy"), [facts.t.text("tile.none")])
+    values = [
+        facts.t.text("tile.energy.value", moved=_energy(moved)),
+        facts.t.text("tile.energy.saved", saved=_energy(saved), kind=_kind(facts, saved)),
+    ]
+    return Tile(
+        facts.t.text("tile.energy"),
+        values[:1],
+        [values[1], facts.t.text("tile.energy.never_added"), facts.t.text("tile.under", arm=arm.label)],
+    )
+
+
+def _kind(facts: Facts, effect: Effect) -> str:
+    return kind_words(facts, effect.best) if effect.best else facts.t.text("kind.none")
+
+
+def _energy(effect: Effect) -> str:
+    """Energy in GWh from 1,000 MWh on, with the digits its interval allows."""
+    scaled = effect.scaled(1e-3, "GWh") if effect.unit == "MWh" and abs(effect.value) >= 1000 else effect
+    interval = scaled.best
+    ends = (interval.low, interval.high) if interval else (None, None)
+    return numbers.with_unit(numbers.number(scaled.value, numbers.decimals_for(scaled.value, *ends)), scaled.unit)
+
+
+def _homes_tile(facts: Facts, arm: Arm) -> Tile:
+    shares = home_shares(facts, arm)
+    name = facts.t.text("tile.homes")
+    if shares is None:
+        return Tile(name, [facts.t.text("tile.none")])
+    lines = [facts.t.text("tile.homes.detail", arm=arm.label, homes=numbers.count(shares["homes"]).both())]
+    zero = share_at_zero(facts, arm)
+    if zero is not None:
+        lines.append(facts.t.text("tile.homes.zero", share=numbers.share(zero)))
+    return Tile(name, [numbers.share(shares["same"])], lines)
+
+
+def share_at_zero(facts: Facts, arm: Arm) -> float | None:
+    """Share of homes whose marginal price is zero in every period under an arm; None if the run does not say."""
+    quoted = arm.name.replace("'", "''")
+    row = facts.rows(
+        "with homes as (select category, income_class, max(consumers) as consumers from gains "
+        "where income_class > 0 group by all), "
+        "least as (select category, income_class, min(share_at_zero) as share from prices "
+        f"where arm = '{quoted}' and income_class > 0 group by all) "
+        "select sum(consumers * share) / sum(consumers) as share from least join homes using (category, income_class)"
+    )[0]
+    share = row["share"]
+    return None if share is None else float(share)
+
+
+def _money_tile(facts: Facts, arm: Arm) -> Tile:
+    revenue, subsidy = facts.effect("revenue", arm.name), facts.effect("subsidy", arm.name)
+    name = facts.t.text("tile.money")
+    if revenue is None or subsidy is None:
+        return Tile(name, [facts.t.text("tile.none")])
+    period = facts.t.text("period.days.one" if facts.days == 1 else "period.days.many", n=facts.days)
+    lines = [
+        facts.t.text("tile.money.subsidy", value=money_words(subsidy, facts), kind=_kind(facts, subsidy)),
+        facts.t.text("tile.money.period", period=period),
+        facts.t.text("tile.under", arm=arm.label),
+    ]
+    return Tile(name, [facts.t.text("tile.money.revenue", value=money_words(revenue, facts))], lines)
+
+
+def _ledger_tile(facts: Facts) -> Tile:
+    lines = ledger.ledger(facts).values()
+    closures = [abs(line["closure"]) for line in lines if line.get("closure") is not None]
+    borders = [abs(line["border_mismatch"]) for line in lines if line.get("border_mismatch") is not None]
+    details = []
+    if closures:
+        border = numbers.scientific(max(borders)) if borders else ""
+        closure = numbers.scientific(max(closures))
+        details.append(facts.t.text("tile.ledger.detail", closure=closure, border=border))
+    failed = len(facts.manifest.get("failed_solves") or [])
+    key = "tile.ledger.solves" if failed else "tile.ledger.no_solves"
+    return Tile(
+        facts.t.text("tile.ledger"), [ledger_verdict(facts)], [*details, facts.t.text(key, n=numbers.number(failed))]
+    )
+
+
+def _level_tiles(facts: Facts) -> list[Tile]:
+    """With one arm: levels, not changes."""
+    t = facts.t
+    peak: dict[str, Any] = facts.rows("select interval_start, sent_mw from system order by sent_mw desc, 1 limit 1")[0]
+    own = [
+        Tile(
+            t.text("tile.peak", area=facts.area_name("state")),
+            [numbers.with_unit(numbers.number(peak["sent_mw"], 0), "MW")],
+            [f"{day_words(peak['interval_start'])}, {peak['interval_start']:%H:%M} IST", t.text("tile.not_compared")],
+        )
+    ]
+    for key, parts in (("tile.energy_sent", ("sent",)), ("tile.losses", ("loss_",))):
+        rows = facts.rows("select part, energy_mwh, percent_of_sent from losses where area = 'state' order by part")
+        chosen = [row for row in rows if row["part"].startswith(parts)]
+        if chosen:
+            energy = sum(row["energy_mwh"] for row in chosen) / 1e3
+            share = sum(row["percent_of_sent"] for row in chosen)
+            value = numbers.with_unit(numbers.number(energy, max(numbers.decimals_for_figures(energy), 0)), "GWh")
+            own.append(Tile(t.text(key), [value], [numbers.percent(share), t.text("tile.not_compared")]))
+    return own

@@ -1,0 +1,62 @@
+"use strict";
+(function () {
+  const figures = JSON.parse(document.getElementById("figures").textContent);
+  const config = { displayModeBar: false, scrollZoom: false, doubleClick: false, showTips: false, responsive: false };
+  const NARROW = 480, PRINT_WIDTH = 680;
+
+  function draw(id, width) {
+    const place = document.getElementById(id), chart = figures[id];
+    const narrow = width < NARROW;
+    const layout = Object.assign({}, chart.layout, narrow ? chart.narrow : {});
+    layout.width = width;
+    layout.height = narrow ? chart.narrow_height : chart.height;
+    place.style.height = layout.height + "px";
+    return Plotly.newPlot(place, chart.data, layout, config).then(function () {
+      place.querySelectorAll("svg").forEach(function (svg) {
+        svg.setAttribute("aria-hidden", "true");
+        svg.setAttribute("focusable", "false");
+      });
+    });
+  }
+
+  function drawAll(printed) {
+    return Promise.all(Object.keys(figures).map(function (id) {
+      const place = document.getElementById(id);
+      const columns = Number(place.dataset.columns);
+      const width = printed ? Math.floor((PRINT_WIDTH - 16 * (columns - 1)) / columns) : Math.floor(place.clientWidth);
+      return draw(id, width);
+    }));
+  }
+
+  function moveTables(printed) {
+    document.querySelectorAll(".figure-table").forEach(function (fold) {
+      const body = fold.querySelector(".scroll") || document.querySelector('#annex-body [data-from="' + fold.id + '"]');
+      if (!body) return;
+      body.dataset.from = fold.id;
+      (printed ? document.getElementById("annex-body") : fold).appendChild(body);
+    });
+  }
+
+  let opened = [];
+  window.addEventListener("beforeprint", function () {
+    moveTables(true);
+    opened = Array.from(document.querySelectorAll("details.print-open:not([open])"));
+    opened.forEach(function (fold) { fold.open = true; });
+    drawAll(true);
+  });
+  window.addEventListener("afterprint", function () {
+    moveTables(false);
+    opened.forEach(function (fold) { fold.open = false; });
+    drawAll(false);
+  });
+
+  let pending = 0, lastWidth = document.documentElement.clientWidth;
+  window.addEventListener("resize", function () {
+    if (document.documentElement.clientWidth === lastWidth) return;
+    lastWidth = document.documentElement.clientWidth;
+    clearTimeout(pending);
+    pending = setTimeout(function () { drawAll(false); }, 150);
+  });
+
+  drawAll(false).then(function () { document.documentElement.dataset.ready = "1"; });
+})();
