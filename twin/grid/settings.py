@@ -108,6 +108,7 @@ class FeederRules(_Section):
 
     least_km: PerClass
     most_km: PerClass
+    typical_dts: PerClass
     trunk_share: PerClass
     spur_most: PerClass
     head_weight: PerClass
@@ -118,6 +119,8 @@ class FeederRules(_Section):
     drop_log_sd: Positive
     drop_most: Positive
     ampacity_share: Share
+    loss_allowance: Positive
+    power_factor: Share
     farm_coincidence: Share
     farm_input: Positive
     farm_power_factor: Share
@@ -147,6 +150,8 @@ class LvRules(_Section):
     choices: Annotated[tuple[tuple[str, ...], ...], Field(min_length=4, max_length=4)]
     neutral_ratio: Positive
     bare_spacing_m: Positive
+    bare_reference_m: Positive
+    power_factor: Share
     drop_limit: PerClass
     drop_log_sd: Positive
     ampacity_share: Share

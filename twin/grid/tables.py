@@ -78,6 +78,11 @@ class Conductor(Row):
     b_us_km: Ranged | None
     ampacity_a: Ranged
 
+    @property
+    def bare(self) -> bool:
+        """An overhead conductor without insulation, whose reactance depends on spacing."""
+        return self.name.startswith("ACSR")
+
 
 class Transformer(Row):
     """A transformer type and size."""

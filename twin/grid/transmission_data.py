@@ -65,6 +65,13 @@ class ConductorRow(Row):
     r_working_ohm_km: float
     x_ohm_km: float
     b_us_km: str | None
+    ampacity_a: str
+
+    @property
+    def rating_a(self) -> float:
+        """Middle of the range of the column ``ampacity_a`` (bundles state theirs in the assumed numbers instead). [A]"""
+        ends = [float(end) for end in self.ampacity_a.split("-")]
+        return sum(ends) / len(ends)
 
 
 class TransformerRow(Row):

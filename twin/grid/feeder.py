@@ -1,0 +1,247 @@
+"""One 11 kV feeder with everything below it, from the seed and the state's columns alone: about a millisecond."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.grid import lv_network
+from twin.grid.population import INDUSTRIAL, URBAN
+from twin.grid.rules import BASE_OHM_11KV, KV_11, TreeRules, consumer_rules, lv_rules, tree_rules
+from twin.grid.settings import synthesis
+from twin.grid.state import StateGrid
+from twin.powerflow.lv_tiles import LvTiles
+from twin.powerflow.radial import RadialTree
+from twin.streams import Stream, key64, normal, uniform, uniforms
+
+_FEEDER_TREE = int(Stream.FEEDER_TREE)
+
+
+class FeederStatic(NamedTuple):
+    """A feeder's columns; consumers are sorted by (DT, pole, phase), and row i has id ``first_consumer + i``."""
+
+    feeder: int
+    """Row of the state's feeders."""
+    feeder_class: int
+    district: int
+    consumer_id: NDArray[np.int64]
+    dt: NDArray[np.int32]
+    """The consumer's DT, counted within the feeder."""
+    category: NDArray[np.uint8]
+    kind: NDArray[np.uint8]
+    phases: NDArray[np.uint8]
+    """1 or 3."""
+    phase: NDArray[np.uint8]
+    """0, 1, 2; 0 for three-phase consumers."""
+    pole: NDArray[np.int32]
+    """Counted within the DT; 0 is the LV busbar."""
+    sanctioned_kw: NDArray[np.float32]
+    service_m: NDArray[np.float32]
+    smart_rank: NDArray[np.float32]
+    """Uniform: the meter is smart where the rank is below the category's share."""
+    vendor: NDArray[np.uint8]
+    """Position in `synthesis().vendors.names`."""
+    dt_id: NDArray[np.int64]
+    rating_kva: NDArray[np.float64]
+    old_stock: NDArray[np.uint8]
+    dt_design_kw: NDArray[np.float64]
+    """Expected peak of the DT's consumers."""
+    node_of_dt: NDArray[np.int32]
+    """11 kV node of the DT; node 0 is the PSS's 11 kV bus."""
+    lv_conductor: NDArray[np.int16]
+    """Row of conductors.csv, by DT."""
+    span_m: NDArray[np.float32]
+    """Length of the segment to the parent, by pole; 0 for busbars."""
+    lv: LvTiles
+    tree: RadialTree
+    line_km: NDArray[np.float64]
+    """Length of the section to the parent, by 11 kV node; 0 for node 0."""
+    conductor: NDArray[np.int16]
+    """Row of conductors.csv, by 11 kV node."""
+
+
+def build_feeder(state: StateGrid, feeder_row: int, design_kw: NDArray[np.float64], seed: int) -> FeederStatic:
+    """Synthesise one feeder.
+
+    Parameters
+    ----------
+    state : StateGrid
+        The state's columns.
+    feeder_row : int
+        Which feeder.
+    design_kw : array, shape (n_kinds, 96)
+        Expected demand of one consumer of every kind through the planning day, as for `build_state`. [kW]
+    seed : int
+        The scenario's seed, as for `build_state`.
+
+    Returns
+    -------
+    FeederStatic
+        A pure function of the arguments: the same bits wherever and in whatever company it is built.
+    """
+    feeders, rule, lv_rule = state.feeders, consumer_rules(), lv_rules()
+    seed64 = np.uint64(seed)
+    feeder_class, n_dts = int(feeders.feeder_class[feeder_row]), int(feeders.n_dts[feeder_row])
+    first, first_dt = int(feeders.first_consumer[feeder_row]), int(feeders.first_dt[feeder_row])
+    counts = lv_network.dt_counts(seed64, first_dt, n_dts, feeders.consumers_by_category[feeder_row], rule)
+    dt, category, kind = lv_network.draw_kinds(seed64, feeder_row, first_dt, counts, rule)
+    n_poles = lv_network.pole_counts(counts, feeder_class, lv_rule)
+    drawn = lv_network.place_consumers(seed64, first, dt, kind, n_poles, rule)
+    order = np.argsort((dt * np.int64(lv_rule.most_poles + 1) + drawn[2]) * 4 + drawn[3], kind="stable")
+    category, kind = category[order], kind[order]
+    sanctioned_kw, phases, pole, phase, service_m = (column[order] for column in drawn)
+    consumer_ptr, pole_ptr = _pointers(counts.sum(axis=1)), _pointers(n_poles)
+    peak_kw, rating, old, planned = lv_network.rate_dts(
+        seed64, first_dt, dt, kind, sanctioned_kw, design_kw, n_dts, rule, lv_rule
+    )
+    parent, span_m, lv_conductor, z_pu = lv_network.lv_lines(
+        seed64, first_dt, feeder_class, pole_ptr, dt, pole, planned, rating, old, lv_rule
+    )
+    leg_ptr, group_ptr, leg_consumer, leg_share, service_pu = lv_network.connect(
+        pole_ptr, consumer_ptr, phases, phase, pole, sanctioned_kw, service_m, rule
+    )
+    tiles = LvTiles(
+        dt_pole_ptr=pole_ptr,
+        dt_leg_ptr=leg_ptr,
+        dt_consumer_ptr=consumer_ptr,
+        parent=parent,
+        z_pu=z_pu,
+        group_ptr=group_ptr,
+        leg_consumer=leg_consumer,
+        leg_share=leg_share,
+        service_pu=service_pu,
+        iron_kw=lv_rule.iron_kw[old, rating],
+        magnetising_kvar=lv_rule.magnetising_kvar[old, rating],
+    )
+    up, km, conductor = plan_tree(seed64, feeder_row, feeder_class, peak_kw, tree_rules())
+    ids = first + np.arange(len(dt))
+    return FeederStatic(
+        feeder=feeder_row,
+        feeder_class=feeder_class,
+        district=int(feeders.district[feeder_row]),
+        consumer_id=ids,
+        dt=dt,
+        category=category,
+        kind=kind,
+        phases=phases,
+        phase=phase,
+        pole=pole,
+        sanctioned_kw=sanctioned_kw,
+        service_m=service_m,
+        smart_rank=uniforms(seed, Stream.METER, ids).astype(np.float32),
+        vendor=_vendors(state, feeder_row, seed, ids),
+        dt_id=first_dt + np.arange(n_dts),
+        rating_kva=lv_rule.ratings_kva[rating],
+        old_stock=old,
+        dt_design_kw=peak_kw,
+        node_of_dt=np.arange(1, n_dts + 1, dtype=np.int32),
+        lv_conductor=lv_conductor,
+        span_m=span_m,
+        lv=tiles,
+        tree=tree_per_unit(up, km, conductor, tree_rules()),
+        line_km=km,
+        conductor=conductor,
+    )
+
+
+def _pointers(counts: NDArray[np.int64]) -> NDArray[np.int32]:
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+
+
+def _vendors(state: StateGrid, feeder_row: int, seed: int, ids: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The district's meter vendor, or on town feeders mostly the urban one."""
+    rule = synthesis().vendors
+    own = state.districts.vendor[state.feeders.district[feeder_row]]
+    if state.feeders.feeder_class[feeder_row] not in (URBAN, INDUSTRIAL):
+        return np.full(len(ids), own)
+    is_urban = uniforms(seed, Stream.METER, ids, 1) < rule.urban_share
+    return np.where(is_urban, np.uint8(rule.names.index(rule.urban)), own)
+
+
+@nb.njit(cache=True, error_model="numpy")
+def plan_tree(
+    seed: int, feeder: int, feeder_class: int, dt_kw: NDArray[np.float64], rule: TreeRules
+) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int16]]:
+    """Parent, length [km] and conductor of every 11 kV node; node k + 1 is DT k, node 0 the PSS's bus.
+
+    The first DTs stand on the trunk, the others on spurs of a few. Total length by class; the trunk's conductor is the
+    lightest that keeps current and a drawn limit of the drop to the farthest end. If even the heaviest exceeds the
+    largest drop, the feeder was split: its lengths shrink to it.
+    """
+    n, key = len(dt_kw), key64(seed, _FEEDER_TREE, feeder)
+    trunk = max(1, int(math.ceil(rule.trunk_share[feeder_class] * n)))
+    parent, weight = np.zeros(n + 1, np.int32), np.zeros(n + 1)
+    left = 0
+    for i in range(1, n + 1):
+        weight[i] = 0.5 + uniform(key, 8 * i)
+        if i <= trunk:
+            parent[i] = i - 1
+            weight[i] *= rule.head_weight[feeder_class] if i == 1 else rule.trunk_weight
+        elif left > 0:
+            parent[i] = i - 1
+            left -= 1
+        else:
+            parent[i] = 1 + int(uniform(key, 8 * i + 1) * trunk)
+            left = int(uniform(key, 8 * i + 2) * rule.spur_most[feeder_class])
+    low, high = rule.least_km[feeder_class], rule.most_km[feeder_class]
+    total = (low + uniform(key, 0) * (high - low)) * min(1.0, math.sqrt(n / rule.typical_dts[feeder_class]))
+    km = total * weight / weight.sum()
+    limit = rule.drop_limit[feeder_class] * math.exp(rule.drop_log_sd * normal(key, 1))
+    code, drop = _trunk_conductor(feeder_class, parent, km, dt_kw, trunk, min(limit, rule.drop_most), rule)
+    if drop > rule.drop_most:
+        km *= rule.drop_most / drop
+    conductor = np.full(n + 1, rule.spur_conductor[feeder_class], np.int16)
+    conductor[: trunk + 1] = code
+    return parent, km, conductor
+
+
+@nb.njit(cache=True, error_model="numpy")
+def _trunk_conductor(
+    feeder_class: int,
+    parent: NDArray[np.int32],
+    km: NDArray[np.float64],
+    dt_kw: NDArray[np.float64],
+    trunk: int,
+    limit: float,
+    rule: TreeRules,
+) -> tuple[int, float]:
+    """The lightest trunk conductor within the limits, else the heaviest; and the planned drop with it. [pu]"""
+    n, tan = len(parent), rule.tan_phi[feeder_class]
+    flow = np.zeros(n)
+    flow[1:] = dt_kw * rule.loss_allowance
+    for i in range(n - 1, 0, -1):
+        flow[parent[i]] += flow[i]
+    ampere = flow[0] * math.sqrt(1.0 + tan * tan) / (math.sqrt(3.0) * KV_11)
+    spur = rule.spur_conductor[feeder_class]
+    per_spur = (rule.r_ohm_km[spur] + rule.x_ohm_km[spur] * tan) / (1000.0 * BASE_OHM_11KV)
+    code, worst, drop = rule.trunk_choices[feeder_class, 0], 0.0, np.zeros(n)
+    for k in range(rule.trunk_choices.shape[1]):
+        code = rule.trunk_choices[feeder_class, k]
+        per_trunk = (rule.r_ohm_km[code] + rule.x_ohm_km[code] * tan) / (1000.0 * BASE_OHM_11KV)
+        worst = 0.0
+        for i in range(1, n):
+            drop[i] = drop[parent[i]] + flow[i] * km[i] * (per_trunk if i <= trunk else per_spur)
+            worst = max(worst, drop[i])
+        if worst <= limit and ampere <= rule.ampacity_share * rule.ampacity_a[code]:
+            break
+    return code, worst
+
+
+def tree_per_unit(
+    parent: NDArray[np.int32], km: NDArray[np.float64], conductor: NDArray[np.int16], rule: TreeRules
+) -> RadialTree:
+    """The 11 kV tree on 11 kV and 1 MVA; half of each section's charging stands at each of its ends."""
+    charging = 0.5e-6 * rule.b_us_km[conductor] * km * BASE_OHM_11KV
+    b_pu = charging.copy()
+    np.add.at(b_pu, parent[1:], charging[1:])
+    return RadialTree(
+        parent=parent,
+        r_pu=rule.r_ohm_km[conductor] * km / BASE_OHM_11KV,
+        x_pu=rule.x_ohm_km[conductor] * km / BASE_OHM_11KV,
+        b_pu=b_pu,
+        g_pu=np.zeros(len(parent)),
+    )

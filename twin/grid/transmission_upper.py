@@ -1,0 +1,117 @@
+"""Builds the solver of the upper grid, `UpperGrid`, from the network and the columns of the PSS."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pandapower as pp
+from numpy.typing import NDArray
+from pandapower.pypower.makeYbus import branch_vectors
+
+from twin.grid.transmission import GSS_KV, EhvLoads, bus_name
+from twin.grid.transmission_arrays import EhvIndex, ehv_model, pandapower_case
+from twin.grid.transmission_data import assumed_value
+from twin.grid.transmission_dispatch import plant_fraction
+from twin.grid.transmission_full import PssColumns, full_net
+from twin.powerflow.upper import UpperGrid, Wiring
+from twin.powerflow.upper_ehv import EhvModel, EhvSolver
+from twin.powerflow.upper_sweep import Rules, Trees
+
+
+def schedule_mw(load_mw: NDArray[np.float64], share_mw: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scheduled generation of every generator by the state's load: plants by their share, ties nothing. (n_gens, steps) [MW]"""
+    return np.asarray(share_mw[:, None] * plant_fraction(load_mw)[None, :])
+
+
+def upper_grid(net: pp.pandapowerNet, pss: PssColumns, ehv: EhvLoads | None = None) -> UpperGrid:
+    """The solver of ``net`` with the 33 kV trees of ``pss``; GSS results are in the order of ``pss.gss_id``.
+
+    Consumers at 132 kV and above are in the order of ``ehv`` (only its buses are used).
+    """
+    model, index = ehv_model(net)
+    trees = build_trees(net, pss, model.base_mva)
+    return UpperGrid(model, trees, control_rules(model.base_mva), wiring(net, pss, model, index, ehv or EhvLoads()), EhvSolver(model))
+
+
+def control_rules(base_mva: float) -> Rules:
+    """Rules of taps and capacitors from the assumed numbers, in pu of ``base_mva``."""
+    return Rules(
+        tap_step=float(assumed_value("taps", "step_percent")) / 100.0,
+        tap_most=int(assumed_value("taps", "max_steps")),
+        gss_target=float(assumed_value("taps", "gss_target_pu")),
+        pss_target=float(assumed_value("taps", "pss_target_pu")),
+        deadband=float(assumed_value("taps", "deadband_pu")),
+        cap_step=float(assumed_value("capacitors", "step_mvar")) / base_mva,
+        cap_on=float(assumed_value("capacitors", "on_mvar")) / base_mva,
+        cap_off=float(assumed_value("capacitors", "off_mvar")) / base_mva,
+        max_rounds=int(assumed_value("taps", "max_rounds")),
+    )
+
+
+def wiring(net: pp.pandapowerNet, pss: PssColumns, model: EhvModel, index: EhvIndex, ehv: EhvLoads) -> Wiring:
+    """Positions of GSS, consumers, exports and ratings in the arrays of the meshed grid."""
+    by_name = {name: bus for bus, name in net.bus.name.items()}
+    gss = net.trafo[(net.trafo.kind == "gss") & net.trafo.in_service].set_index("station").loc[list(pss.gss_id)]
+    export = np.zeros(len(model.v_start), dtype=np.complex128)
+    rows = net.load[(net.load["type"] == "export") & net.load.in_service]
+    np.add.at(export, index.bus[rows.bus.to_numpy()], (rows.p_mw + 1j * rows.q_mvar).to_numpy() / model.base_mva)
+    n, lines, trafos = len(model.f_bus), index.line >= 0, index.trafo >= 0
+    rating, is_line, kv = np.zeros(n), np.zeros(n, dtype=np.bool_), np.zeros(n)
+    line_kv = net.bus.vn_kv.reindex(net.line.from_bus).to_numpy()
+    rating[index.line[lines]] = (np.sqrt(3) * line_kv * net.line.max_i_ka * net.line.parallel).to_numpy()[lines]
+    rating[index.trafo[trafos]] = (net.trafo.sn_mva * net.trafo.parallel).to_numpy()[trafos]
+    is_line[index.line[lines]] = True
+    kv[index.line[lines]] = line_kv[lines]
+    kv[index.trafo[trafos]] = net.bus.vn_kv.reindex(net.trafo.hv_bus).to_numpy()[trafos]
+    on = net.bus.in_service & (net.bus.vn_kv == 132.0)
+    return Wiring(
+        gss_bus=index.bus[gss.hv_bus.to_numpy()],
+        ehv_bus=np.array([index.bus[by_name[bus_name(name, v)]] for name, v in zip(ehv.bus_id, ehv.kv, strict=True)], dtype=np.int64),
+        export=export,
+        rating=rating / model.base_mva,
+        is_line=is_line,
+        branch_kv=kv,
+        bus_132=index.bus[net.bus.index[on]],
+        schedule=partial(schedule_mw, share_mw=net.gen.share_mw.to_numpy()[index.gens]),
+    )
+
+
+def tree_order(pss: PssColumns) -> NDArray[np.int64]:
+    """Rows of PSS by GSS, parents before children, then by row. Shape (n_pss,)."""
+    n = len(pss.gss)
+    depth = np.zeros(n, dtype=np.int64)
+    up = pss.parent.astype(np.int64)
+    while (up >= 0).any():
+        depth += up >= 0
+        up = np.where(up >= 0, pss.parent[np.maximum(up, 0)], -1)
+        if depth.max() > n:
+            raise ValueError("the parents of PSS form a ring")
+    return np.lexsort((np.arange(n), depth, pss.gss))
+
+
+def build_trees(net: pp.pandapowerNet, pss: PssColumns, base_mva: float) -> Trees:
+    """Trees of all GSS with branch constants from pandapower's own models, at the middle of every tap changer."""
+    full = full_net(net, pss)
+    for kind in ("gss", "pss"):
+        full.trafo.loc[full.trafo.kind == kind, "tap_pos"] = 0
+    case, f_lookup = pandapower_case(full), {station: row for row, station in enumerate(full.trafo.station)}
+    y_tt, y_ff, y_ft, y_tf = branch_vectors(case["branch"], len(case["branch"]))
+    n_line = len(full.line)
+    order, n_gss, n_pss = tree_order(pss), len(pss.gss_id), len(pss.gss)
+    sizes = np.bincount(pss.gss, minlength=n_gss)
+    ptr = np.concatenate([[0], np.cumsum(2 + 2 * sizes)]).astype(np.int32)
+    n = int(ptr[-1])
+    node_33 = np.empty(n_pss, dtype=np.int64)
+    node_33[order] = np.arange(n_pss) * 2 + 2 * (pss.gss[order] + 1)
+    parent, pss_of, branch = np.full(n, -1, np.int32), np.full(n, -1, np.int32), np.full(n, -1, np.int64)
+    parent[ptr[:-1] + 1] = ptr[:-1]
+    branch[ptr[:-1] + 1] = [n_line + f_lookup_gss(full, name) for name in pss.gss_id]
+    parent[node_33] = np.where(pss.parent < 0, ptr[pss.gss] + 1, node_33[np.maximum(pss.parent, 0)])
+    parent[node_33 + 1] = node_33
+    pss_of[node_33] = pss_of[node_33 + 1] = np.arange(n_pss)
+    branch[node_33] = full.pss.line.to_numpy()
+    branch[node_33 + 1] = n_line + full.pss.trafo.to_numpy()
+    is_11 = np.zeros(n, dtype=np.bool_)
+    is_11[node_33 + 1] = True
+    return Trees()  # type: ignore[call-arg]
