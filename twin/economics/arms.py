@@ -1,0 +1,179 @@
+"""What an arm of an experiment does to a tariff: a time-of-day energy charge and the shape of the free block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from twin.datapack import categories
+from twin.economics.tariffs import AppliesTo, Tariff
+from twin.economics.windows import NORMAL, Zones, first_overlap, minutes_of, refine
+from twin.errors import Problem, ScenarioError
+from twin.units import MINUTES_PER_DAY
+
+HIGHEST_MULTIPLIER = 20.0
+"""Above this a large consumer's monthly charge may not fit 64 bits (see `twin.economics.rates`)."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _all_but_agricultural() -> tuple[str, ...]:
+    return tuple(row.category for row in categories() if row.smart_share_group != "agricultural")
+
+
+class ArmPeriod(_Part):
+    """Hours with a multiplier on the energy charge; it is held to four decimals."""
+
+    hours: str
+    multiplier: Annotated[float, Field(gt=0, le=HIGHEST_MULTIPLIER)]
+
+
+class ArmTimeOfDay(_Part):
+    """A time-of-day energy charge. A mapping under an unknown key is a period of that name."""
+
+    applies_to: AppliesTo
+    categories: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(default_factory=_all_but_agricultural)
+    min_kw: Annotated[float, Field(ge=0)] = 0.0
+    """Sanctioned load from which a consumer is covered. [kW]"""
+    requires_smart_meter: bool = True
+    periods: Annotated[Mapping[str, ArmPeriod], Field(min_length=1)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        loose = {key: part for key, part in value.items() if key not in cls.model_fields and isinstance(part, Mapping)}
+        rest = {key: part for key, part in value.items() if key not in loose}
+        return {**rest, "periods": {**rest.get("periods", {}), **loose}} if loose else rest
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ArmTimeOfDay:
+        for hours in self.hours.values():
+            minutes_of(hours)
+        if overlap := first_overlap(self.hours):
+            raise ValueError(f"periods {overlap[0]} and {overlap[1]} overlap")
+        if NORMAL in self.periods:
+            raise ValueError(f"'{NORMAL}' is the name of uncovered hours")
+        known = {row.category for row in categories()}
+        if unknown := [name for name in self.categories if name not in known]:
+            raise ValueError(f"no such billing category: {', '.join(unknown)}")
+        return self
+
+    @property
+    def hours(self) -> dict[str, str]:
+        """Hours of each period, by name."""
+        return {name: period.hours for name, period in self.periods.items()}
+
+    @property
+    def has_normal_hours(self) -> bool:
+        """Whether some minute of the day is in no period."""
+        covered = sum(end - start for start, end in map(minutes_of, self.hours.values()))
+        return covered < MINUTES_PER_DAY
+
+
+class UnusedRebate(_Part):
+    """Payment for each unit of the free block that is not used. [INR/kWh]"""
+
+    inr_per_kwh: Annotated[float, Field(gt=0, le=1000)]
+
+
+class ArmFreeUnits(_Part):
+    """How the free block is shaped: exactly one of the three."""
+
+    weight: Literal["time_of_day"] | None = None
+    per_period: Mapping[str, Annotated[float, Field(ge=0, le=1000)]] | None = None
+    """Free units a month that may fall into a period, by name. [kWh]"""
+    rebate: UnusedRebate | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> ArmFreeUnits:
+        if sum(part is not None for part in (self.weight, self.per_period, self.rebate)) != 1:
+            raise ValueError("must hold exactly one of weight, per_period, rebate")
+        return self
+
+
+class ArmSettings(_Part):
+    """An arm's tariff part, as a scenario writes it."""
+
+    time_of_day: ArmTimeOfDay | None = None
+    free_units: ArmFreeUnits | None = None
+
+    @model_validator(mode="after")
+    def _periods_exist(self) -> ArmSettings:
+        free, tod = self.free_units, self.time_of_day
+        if free is None or free.rebate is not None:
+            return self
+        if tod is None:
+            raise ValueError("free_units shaped by time need time_of_day in the same arm")
+        known = {*tod.periods, *([NORMAL] if tod.has_normal_hours else [])}
+        if unknown := [name for name in free.per_period or () if name not in known]:
+            raise ValueError(f"free_units.per_period names periods that time_of_day lacks: {', '.join(unknown)}")
+        return self
+
+
+@dataclass(frozen=True)
+class ArmTariff:
+    """A tariff under an arm. ``settings`` is empty for an arm that leaves the tariff as it is."""
+
+    tariff: Tariff
+    settings: ArmSettings
+
+
+def apply_arm(tariff: Tariff, settings: Mapping[str, Any] | BaseModel | None = None, name: str = "arm") -> ArmTariff:
+    """A tariff under an arm's ``tariff`` settings (a mapping, a model that dumps to one, or nothing).
+
+    Raises
+    ------
+    ScenarioError
+        With all problems of the settings.
+    """
+    values = settings.model_dump() if isinstance(settings, BaseModel) else dict(settings or {})
+    try:
+        return ArmTariff(tariff, ArmSettings.model_validate(values))
+    except ValidationError as error:
+        raise ScenarioError(
+            [
+                Problem(name, ".".join(map(str, ("tariff", *item["loc"]))), item["msg"], "repair the arm's tariff")
+                for item in error.errors()
+            ]
+        ) from error
+
+
+def common_zones(
+    arms: Sequence[ArmTariff], steps: int, marks: Mapping[str, Mapping[str, str]] | None = None
+) -> Zones:
+    """The fewest zones of the day within which no arm's tariff changes, nor the base tariff's own time of day.
+
+    Parameters
+    ----------
+    arms : sequence of ArmTariff
+        All arms of the experiment, so that all worlds keep the same registers.
+    steps : int
+        Steps of a day: 96, 48 or 24.
+    marks : mapping, optional
+        Further sets of periods to keep apart, for example ``{"evening": {"evening": "17-23"}}``.
+
+    Raises
+    ------
+    ScenarioError
+        If a window cuts a step, or there are more zones than a meter has registers.
+    """
+    windows: list[Mapping[str, str]] = [row.hours for arm in arms[:1] for row in arm.tariff.time_of_day]
+    windows += [row.hours for arm in arms[1:] if arm.tariff is not arms[0].tariff for row in arm.tariff.time_of_day]
+    windows += [arm.settings.time_of_day.hours for arm in arms if arm.settings.time_of_day is not None]
+    windows += (marks or {}).values()
+    try:
+        return refine(windows, steps)
+    except ValueError as error:
+        fix = "move the hours to step boundaries, or use fewer distinct windows"
+        raise ScenarioError([Problem("experiment.arms", "tariff.time_of_day", str(error), fix)]) from error
