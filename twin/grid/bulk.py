@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.datapack import categories
+from twin.datapack import categories, kinds
 from twin.grid.population import category_totals, kind_mix
 from twin.grid.settings import synthesis
 from twin.grid.substations import ehv_stations, station_district
+from twin.grid.tables import Station
 from twin.streams import Stream, normals, uniforms
 
 
@@ -56,12 +58,13 @@ def ht_consumers(
         category.append(np.full(len(pss[-1]), row.code))
     codes = np.concatenate(category)
     ids = first_id + np.arange(len(codes))
-    kva = _contracts(seed, ids, codes)
+    kind = _kinds(seed, ids, codes)
+    kva = _contracts(seed, ids, kind)
     volts = {row.code: row.voltage_kv for row in direct}
     return HtConsumers(
         consumer_id=ids,
         category=codes.astype(np.uint8),
-        kind=_kinds(seed, ids, codes),
+        kind=kind,
         district=np.concatenate(district).astype(np.int16),
         pss=np.concatenate(pss).astype(np.int32),
         ehv_bus=tuple(bus),
@@ -71,18 +74,18 @@ def ht_consumers(
     )
 
 
-def _stations(seed: int, category: int, kv: str, n: int) -> list:
+def _stations(seed: int, category: int, kv: str, n: int) -> list[Station]:
     """``n`` stations with a bus of ``kv``: a seeded permutation of them, gone through again if there are too few."""
     there = ehv_stations(kv)
     rank = np.argsort(uniforms(seed, Stream.HT_CONSUMER, np.arange(len(there)), 100 + category), kind="stable")
     return sorted((there[rank[i % len(there)]] for i in range(n)), key=there.index)
 
 
-def _contracts(seed: int, ids: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Contract demand, lognormal by category within its limits, in steps of 5 kVA. [kVA]"""
+def _contracts(seed: int, ids: NDArray[np.int64], kind: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Contract demand, lognormal by kind within its limits, in steps of 5 kVA. [kVA]"""
     rule = synthesis().ht
-    table = np.array([rule.contract.get(row.category, (1.0, 1.0, 1.0)) for row in categories()])
-    median, log_sd, most = table[codes].T
+    table = np.array([rule.contract.get(row.name, (math.nan,) * 3) for row in kinds()])
+    median, log_sd, most = table[kind].T
     kva = median * np.exp(log_sd * normals(seed, Stream.HT_CONSUMER, ids, 0))
     return 5.0 * np.round(np.clip(kva, rule.least_kva, most) / 5.0)
 
@@ -92,10 +95,3 @@ def _kinds(seed: int, ids: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArr
     ladder = np.cumsum(kind_mix(), axis=1)
     u = uniforms(seed, Stream.HT_CONSUMER, ids, 1)
     return np.minimum((u[:, None] >= ladder[codes]).sum(axis=1), ladder.shape[1] - 1).astype(np.uint8)
-
-
-def mean_contract_kva() -> NDArray[np.float64]:
-    """Expected contract demand of a consumer of every category (lognormal mean, limits left out); NaN for LV. [kVA]"""
-    rule = synthesis().ht.contract
-    rows = (rule.get(row.category) for row in categories())
-    return np.array([row[0] * np.exp(row[1] ** 2 / 2) if row else np.nan for row in rows])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from twin.grid.apportion import dirichlet_row, share_out
 from twin.grid.rules import ConsumerRules, LvRuleArrays
 from twin.streams import Stream, key64, normal, uniform
+from twin.units import LV_BASE_V
 
 _SIZE_COLUMN = 63
 """Column of a DT's row of draws that holds its size; the others hold its mix."""
@@ -19,6 +20,8 @@ _CATEGORIES = 16
 _FEEDER_KINDS = 1 << 40
 """Offset of entities of a feeder's kind mix in the stream of feeder mixes."""
 _FLOOR = 1e-12
+_KW_PER_AMPERE = 3.0 * LV_BASE_V / 1000.0
+"""Balanced three-phase power of one ampere. [kW]"""
 _DT_MIX, _FEEDER_MIX, _KIND = int(Stream.DT_MIX), int(Stream.FEEDER_MIX), int(Stream.CONSUMER_KIND)
 _PLACE, _LOAD, _RATING, _TREE = (
     int(stream) for stream in (Stream.CONSUMER_PLACE, Stream.CONSUMER_LOAD, Stream.DT_RATING, Stream.LV_TREE)
@@ -29,7 +32,7 @@ _PLACE, _LOAD, _RATING, _TREE = (
 def dt_counts(
     seed: int, first_dt: int, n_dts: int, by_category: NDArray[np.int32], rule: ConsumerRules
 ) -> NDArray[np.int64]:
-    """Share a feeder's consumers among its DTs: exact by category, at least one at every DT. Shape (n_dts, n_categories).
+    """Consumers of every DT of a feeder, shape (n_dts, n_categories): exact by category, at least one at every DT.
 
     A DT's mix is a Dirichlet draw around the feeder's, its size lognormal; both only weigh.
     """
@@ -226,7 +229,9 @@ def lv_lines(
 
 
 @nb.njit(cache=True, error_model="numpy")
-def _lay(key: int, feeder_class: int, parent: NDArray[np.int32], span_m: NDArray[np.float32], rule: LvRuleArrays) -> None:
+def _lay(
+    key: int, feeder_class: int, parent: NDArray[np.int32], span_m: NDArray[np.float32], rule: LvRuleArrays
+) -> None:
     """Poles of one DT: numbered away from the busbar, circuit by circuit in turn."""
     n = len(parent)
     circuits = min(max(int((n - 1) / rule.poles_per_circuit[feeder_class] + 0.5), 1), 4)
@@ -262,12 +267,11 @@ def _choose(
         moment[i] = moment[parent[i]] + flow[i] * span_m[i] / 1000.0
         worst = max(worst, moment[i])
     limit = rule.drop_limit[feeder_class] * math.exp(rule.drop_log_sd * normal(key, 1 << 20))
-    volt_pu_per_kwkm_ohm = 1.0 / 3.0 / 62.5
-    current = largest / 3.0 / 0.25 * math.sqrt(1.0 + rule.tan_phi**2)
+    current = largest / _KW_PER_AMPERE * math.sqrt(1.0 + rule.tan_phi**2)
     last = rule.choices.shape[1] - 1
     for k in range(last):
         code = rule.choices[feeder_class, k]
-        drop = worst * (rule.r_ohm_km[code] + rule.x_ohm_km[code] * rule.tan_phi) * volt_pu_per_kwkm_ohm
+        drop = worst * (rule.r_ohm_km[code] + rule.x_ohm_km[code] * rule.tan_phi) * rule.moment_pu
         if drop <= limit and current <= rule.ampacity_share * rule.ampacity_a[code]:
             return code
     return rule.choices[feeder_class, last]

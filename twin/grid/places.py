@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.datapack import read_rows
-from twin.errors import ScenarioError, Problem
+from twin.errors import Problem, ScenarioError
 from twin.grid.settings import synthesis
 from twin.grid.tables import District, DistrictAlias, blocks, districts
 from twin.streams import Stream, uniforms
@@ -58,7 +58,8 @@ def resolve_district(name: str) -> str:
     found = _spellings().get(_plain(name))
     if found is None:
         near = district_suggestions(name)
-        fix = f"did you mean {' or '.join(repr(n) for n in near)}?" if near else f"use one of {', '.join(district_names())}"
+        meant, known = " or ".join(f"'{n}'" for n in near), ", ".join(district_names())
+        fix = f"did you mean {meant}?" if near else f"use one of {known}"
         raise ScenarioError([Problem("grid.resolve.districts", "", f"no district is called '{name}'", fix)])
     return found
 

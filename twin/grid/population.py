@@ -119,7 +119,7 @@ class PssShares:
 
 
 def pss_shares(seed: int, n_pss: Counts, town_kw: Weights, village_kw: Weights) -> PssShares:
-    """Cut the load of every block, town first, into as many pieces as it has PSSs. Shapes (n_blocks,) in, (n_pss,) out."""
+    """Cut the load of every block, town first, into as many pieces as it has PSSs. (n_blocks,) to (n_pss,)."""
     first = prefix(n_pss)
     rows = np.arange(first[-1])
     block = np.repeat(np.arange(len(n_pss)), n_pss).astype(np.int32)
@@ -181,7 +181,9 @@ def feeders_per_pss(counts: Counts, category_kw: Weights, industrial: Counts) ->
     out[rural, RURAL_MIXED] = with_minimum(total.feeders_rural_mixed, weight, np.ones(rural.sum(), np.int64))
     pumps = counts[:, category_codes("agricultural")].sum(axis=1)
     farm = pumps >= synthesis().mix.least_farm_pumps
-    out[farm, AGRICULTURAL] = with_minimum(total.feeders_agricultural, load["agricultural"][farm], np.ones(farm.sum(), np.int64))
+    out[farm, AGRICULTURAL] = with_minimum(
+        total.feeders_agricultural, load["agricultural"][farm], np.ones(farm.sum(), np.int64)
+    )
     return out
 
 
@@ -242,7 +244,8 @@ def dts_per_feeder(feeder_class: NDArray[np.int8], n_consumers: Counts, load_kw:
     """DTs of every feeder, by expected load within its class, at least one and at most one per consumer."""
     total = synthesis().counts
     others = total.dts - total.dts_farm
-    share = np.array([1.0 - total.dt_share_urban - total.dt_share_industrial, total.dt_share_urban, total.dt_share_industrial])
+    town = [total.dt_share_urban, total.dt_share_industrial]
+    share = np.array([1.0 - sum(town), *town])
     by_class = [*largest_remainder(others, share), total.dts_farm]
     out = np.zeros(len(feeder_class), np.int64)
     for code, dts in enumerate(by_class):

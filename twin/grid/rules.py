@@ -14,17 +14,13 @@ from twin.errors import DataPackError, Problem
 from twin.grid.population import kind_mix
 from twin.grid.settings import synthesis
 from twin.grid.tables import Conductor, conductor_code, conductors, distribution_transformer
-from twin.units import LV_BASE_KVA, LV_BASE_V
+from twin.powerflow.impedance import LV_BASE_OHM, dt_impedance_pu, segment_matrix, service_pu
+from twin.streams import inverse_normal
 
 KV_11 = 11.0
-LV_BASE_OHM = LV_BASE_V**2 / (1000.0 * LV_BASE_KVA)
-"""Impedance base at LV. [ohm]"""
+_QUADRATURE = 999
 BASE_OHM_11KV = KV_11**2
 """Impedance base at 11 kV on 1 MVA. [ohm]"""
-_MUTUAL_OHM_KM = 2.0 * math.pi * 50.0 * 2e-4
-"""omega mu0 / (2 pi) at 50 Hz: reactance per unit of the logarithm of a distance ratio. [ohm/km]"""
-_PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
-"""Entries of a symmetric 3x3 matrix in the order of `LvTiles.z_pu`."""
 
 
 class ConsumerRules(NamedTuple):
@@ -74,6 +70,8 @@ class LvRuleArrays(NamedTuple):
     drop_log_sd: float
     ampacity_share: float
     tan_phi: float
+    moment_pu: float
+    """Balanced drop of one kW over one ohm. [pu]"""
     r_ohm_km: NDArray[np.float64]
     """Of all conductors. [n_conductors]"""
     x_ohm_km: NDArray[np.float64]
@@ -125,7 +123,7 @@ def consumer_rules() -> ConsumerRules:
         dt_size_log_sd=rule.mix.dt_size_log_sd,
         random_phase_share=rule.lv.random_phase_share,
         service_m=np.array([rule.lv.service_least_m, rule.lv.service_most_m]),
-        service=np.stack([_services(rule.lv.service_single, 2.0), _services(rule.lv.service_three, 1.0)]),
+        service=np.stack([_services(rule.lv.service_single, False), _services(rule.lv.service_three, True)]),
     )
 
 
@@ -135,7 +133,10 @@ def sanctioned_table() -> NDArray[np.float64]:
     unknown = set(table) - {row.name for row in kinds()}
     if unknown:
         raise DataPackError(
-            [Problem("twin/data/synthesis.yaml", f"sanctioned_kw.{n}", "no such kind", "see kinds.csv") for n in sorted(unknown)]
+            [
+                Problem("twin/data/synthesis.yaml", f"sanctioned_kw.{n}", "no such kind", "see kinds.csv")
+                for n in sorted(unknown)
+            ]
         )
     return np.array([table.get(row.name, (math.nan,) * 6) for row in kinds()])
 
@@ -143,29 +144,18 @@ def sanctioned_table() -> NDArray[np.float64]:
 def mean_sanctioned_kw() -> NDArray[np.float64]:
     """Expected sanctioned load of every LV kind, by quadrature over its law; NaN for HT kinds. [n_kinds] [kW]"""
     median, log_sd, least, most, step, _ = sanctioned_table().T[:, :, None]
-    p = (np.arange(999) + 0.5) / 999.0
-    z = np.sqrt(2.0) * _erfinv(2.0 * p - 1.0)
-    return round_up(median * np.exp(log_sd * z), least, most, step).mean(axis=1)
+    z = np.array([inverse_normal((i + 0.5) / _QUADRATURE) for i in range(_QUADRATURE)])
+    kw = np.ceil(median * np.exp(log_sd * z) / step - 1e-9) * step
+    return np.clip(kw, least, most).mean(axis=1)
 
 
-def _erfinv(y: NDArray[np.float64]) -> NDArray[np.float64]:
-    from scipy.special import erfinv
-
-    return erfinv(y)
-
-
-def round_up(kw: NDArray[np.float64], least, most, step) -> NDArray[np.float64]:  # type: ignore[no-untyped-def]
-    """Sanctioned loads come in steps: up to the next one, within the kind's limits."""
-    return np.clip(np.ceil(kw / step - 1e-9) * step, least, most)
-
-
-def _services(ladder: tuple[tuple[str, float], ...], loop: float) -> NDArray[np.float64]:
-    """Per-unit service ladder; padded to four sizes with the largest. ``loop``: conductors the current flows through."""
+def _services(ladder: tuple[tuple[str, float], ...], three_phase: bool) -> NDArray[np.float64]:
+    """Per-unit service ladder; padded to four sizes with the largest. Columns: up to this kW, r and x per metre."""
     rows = []
     for name, most_kw in ladder:
         row = conductors()[conductor_code(name)]
-        scale = loop / 1000.0 / LV_BASE_OHM
-        rows.append([most_kw, row.r_working_ohm_km * scale, row.x_ohm_km * scale])
+        per_km = service_pu(row.r_working_ohm_km, row.x_ohm_km, 1000.0, three_phase)[0]
+        rows.append([most_kw, *(per_km.astype(np.float64) / 1000.0)])
     return np.array(rows + rows[-1:] * (4 - len(rows)))
 
 
@@ -182,15 +172,14 @@ def lv_rules() -> LvRuleArrays:
     kva = np.array(dt.ratings_kva)
     rows = [[distribution_transformer(rating, old) for rating in kva] for old in (False, True)]
     iron = np.array([[row.suggested_no_load_w / 1000.0 for row in stock] for stock in rows])
-    copper = np.array([[row.suggested_load_loss_w / 1000.0 for row in stock] for stock in rows])
-    z = np.array([[row.z_pct / 100.0 for row in stock] for stock in rows])
-    to_base = 3.0 * LV_BASE_KVA / kva
+    copper_w = [[row.suggested_load_loss_w for row in stock] for stock in rows]
+    dt_r_pu, dt_x_pu = dt_impedance_pu(kva, [[row.z_pct for row in stock] for stock in rows], copper_w)
     return LvRuleArrays(
         ratings_kva=kva,
         iron_kw=iron,
         magnetising_kvar=np.sqrt((dt.magnetising_share * kva) ** 2 - iron**2),
-        dt_r_pu=copper / kva * to_base,
-        dt_x_pu=np.sqrt(z**2 - (copper / kva) ** 2) * to_base,
+        dt_r_pu=dt_r_pu,
+        dt_x_pu=dt_x_pu,
         utilisation=np.array([dt.utilisation_median, dt.utilisation_log_sd]),
         dt_power_factor=dt.power_factor,
         old_stock_share=dt.old_stock_share,
@@ -206,33 +195,31 @@ def lv_rules() -> LvRuleArrays:
         drop_log_sd=lv.drop_log_sd,
         ampacity_share=lv.ampacity_share,
         tan_phi=tan_phi(lv.power_factor),
+        moment_pu=1.0 / (3.0 * LV_BASE_OHM),
         r_ohm_km=np.array([row.r_working_ohm_km for row in conductors()]),
         x_ohm_km=np.array([row.x_ohm_km for row in conductors()]),
         ampacity_a=np.array([row.ampacity_a for row in conductors()]),
-        z_pu_km=np.array([_neutral_reduced(row) for row in conductors()]) / LV_BASE_OHM,
+        z_pu_km=np.array([_segment(row) for row in conductors()]),
     )
 
 
-def _neutral_reduced(row: Conductor) -> NDArray[np.float64]:
-    """Matrix of a four-wire line per km for phase-to-neutral voltages: ``Z'pq = Zpq - Zpn - Znq + Znn``. [ohm/km]
-
-    The neutral is earthed at the DT only, so this is exact. Bare conductors hang below each other, neutral lowest:
-    ``X'pq = k ln(Dpn Dnq / (Dpq GMR))`` with ``Dpp = GMR``. In a bundle (AB cable) all mutual terms are alike, which
-    leaves ``z + zn`` on the diagonal and ``zn`` off it.
-    """
+def _segment(row: Conductor) -> NDArray[np.float64]:
+    """Neutral-reduced matrix of a kilometre of four-wire line; bare conductors hang in a column, neutral lowest."""
     rule = synthesis().lv
-    r, r_n = row.r_working_ohm_km, rule.neutral_ratio * row.r_working_ohm_km
-    out = np.empty(12)
-    gmr = rule.bare_reference_m / math.exp(row.x_ohm_km / _MUTUAL_OHM_KM)
-    to_neutral = [rule.bare_spacing_m * n for n in (3, 2, 1)]
-    for k, (p, q) in enumerate(_PAIRS):
-        out[2 * k] = r_n + (r if p == q else 0.0)
-        if row.bare:
-            apart = gmr if p == q else rule.bare_spacing_m * abs(p - q)
-            out[2 * k + 1] = _MUTUAL_OHM_KM * math.log(to_neutral[p] * to_neutral[q] / (apart * gmr))
-        else:
-            out[2 * k + 1] = row.x_ohm_km * (2.0 if p == q else 1.0)
-    return out
+    height = rule.bare_spacing_m * np.array([3.0, 2.0, 1.0, 0.0])
+    bare = {
+        "spacing_m": np.abs(height[:, None] - height[None, :]),
+        "x_spacing_m": rule.bare_reference_m,
+        "frequency_hz": rule.frequency_hz,
+    }
+    return segment_matrix(
+        row.r_working_ohm_km,
+        row.x_ohm_km,
+        1.0,
+        r_neutral_ohm_km=rule.neutral_ratio * row.r_working_ohm_km,
+        x_neutral_ohm_km=row.x_ohm_km,
+        **(bare if row.bare else {}),
+    )[0].astype(np.float64)
 
 
 @lru_cache(maxsize=1)

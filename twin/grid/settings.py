@@ -59,7 +59,6 @@ class Mix(_Section):
     least_town_kw: Positive
     industrial_area_share: Share
     least_farm_pumps: int
-    roster_shares: tuple[Share, Share, Share]
 
 
 class GssRules(_Section):
@@ -96,7 +95,7 @@ class PssRules(_Section):
 
 
 class HtRules(_Section):
-    """Contract demand of HT, EHT and traction consumers: median kVA, log sd, most kVA."""
+    """Contract demand of HT, EHT and traction consumers by kind: median kVA, log sd, most kVA."""
 
     least_kva: Positive
     contract: dict[str, tuple[Positive, Positive, Positive]]
@@ -150,6 +149,7 @@ class LvRules(_Section):
     choices: Annotated[tuple[tuple[str, ...], ...], Field(min_length=4, max_length=4)]
     neutral_ratio: Positive
     bare_spacing_m: Positive
+    frequency_hz: Positive
     bare_reference_m: Positive
     power_factor: Share
     drop_limit: PerClass
@@ -160,6 +160,12 @@ class LvRules(_Section):
     service_most_m: Positive
     service_single: tuple[tuple[str, Positive], ...]
     service_three: tuple[tuple[str, Positive], ...]
+
+
+class Sample(_Section):
+    """The sample that represents unresolved feeders."""
+
+    per_class: Annotated[tuple[int, ...], Field(min_length=4, max_length=4)]
 
 
 class Vendors(_Section):
@@ -185,6 +191,7 @@ class Synthesis(_Section):
     lv: LvRules
     sanctioned_kw: dict[str, tuple[Positive, Positive, Positive, Positive, Positive, float]]
     vendors: Vendors
+    sample: Sample
 
 
 @lru_cache(maxsize=1)
@@ -200,7 +207,12 @@ def synthesis() -> Synthesis:
         return Synthesis.model_validate(_values(read_yaml("synthesis")))
     except ValidationError as error:
         problems = [
-            Problem("twin/data/synthesis.yaml", ".".join(map(str, e["loc"])), f"{e['msg']} (got {e['input']!r})", "repair it")
+            Problem(
+                "twin/data/synthesis.yaml",
+                ".".join(map(str, e["loc"])),
+                f"{e['msg']} (got {e['input']!r})",
+                "repair it",
+            )
             for e in error.errors()
         ]
         raise DataPackError(problems) from error

@@ -17,7 +17,6 @@ from twin.grid.apportion import prefix
 from twin.grid.bulk import HtConsumers, ht_consumers
 from twin.grid.settings import synthesis
 from twin.grid.tables import DISCOMS, FEEDER_CLASSES, blocks, districts
-from twin.streams import Stream, uniforms
 
 N_STRATA = len(DISCOMS) * len(FEEDER_CLASSES)
 GSS_BUS_KV = 33.0
@@ -97,7 +96,7 @@ class Pss:
 class Feeders:
     """Columns of the 11 kV feeders, grouped by PSS, by class within a PSS; the row is the feeder id.
 
-    ``roster``: farm supply group (0 A, 1 B, 2 C). ``design_kw``: expected peak at the consumers' meters.
+    ``design_kw``: expected peak at the consumers' meters.
     """
 
     code: tuple[str, ...]
@@ -105,7 +104,6 @@ class Feeders:
     feeder_class: NDArray[np.int8]
     stratum: NDArray[np.int8]
     district: NDArray[np.int16]
-    roster: NDArray[np.uint8]
     consumers_by_category: NDArray[np.int32]
     n_consumers: NDArray[np.int64]
     first_consumer: NDArray[np.int64]
@@ -169,7 +167,7 @@ def build_state(seed: int, design_kw: NDArray[np.float64]) -> StateGrid:
         A pure function of the arguments and the data pack.
     """
     category_kw = population.kind_mix() @ design_kw
-    peak_kw = category_kw[:, int((population.category_totals() @ category_kw).argmax())]
+    peak_kw = category_kw.max(axis=1)
     place = population.land()
     by_block = population.block_counts(place)
     town, village = _town_and_village(by_block, peak_kw)
@@ -181,7 +179,7 @@ def build_state(seed: int, design_kw: NDArray[np.float64]) -> StateGrid:
     feeder = population.feeder_counts(seed, by_pss, share.block, per_class)
     district_columns, block_columns = _districts(), _blocks(seed, place)
     district = block_columns.district[share.block]
-    feeders = _feeders(seed, feeder, district, district_columns.discom, category_kw)
+    feeders = _feeders(feeder, district, district_columns.discom, category_kw)
     ht = ht_consumers(seed, int(feeders.n_consumers.sum()), by_pss, district, list(district_columns.name))
     gss, pss = _substations(seed, n_pss, share.block, district, by_pss, category_kw, per_class, block_columns)
     return StateGrid(seed, district_columns, block_columns, gss, pss, feeders, ht)
@@ -223,7 +221,6 @@ def _blocks(seed: int, place: population.Land) -> Blocks:
 
 
 def _feeders(
-    seed: int,
     feeder: population.FeederCounts,
     pss_district: NDArray[np.int16],
     discom: NDArray[np.int8],
@@ -234,14 +231,12 @@ def _feeders(
     n_consumers = feeder.by_category.sum(axis=1).astype(np.int64)
     n_dts = population.dts_per_feeder(feeder.feeder_class, n_consumers, load_kw)
     rows = np.arange(len(district))
-    ladder = np.cumsum(synthesis().mix.roster_shares)[:-1]
     return Feeders(
         code=tuple(f"F-{row + 1:05d}" for row in rows),
         pss=feeder.pss,
         feeder_class=feeder.feeder_class,
         stratum=(discom[district] * len(FEEDER_CLASSES) + feeder.feeder_class).astype(np.int8),
         district=district,
-        roster=np.searchsorted(ladder, uniforms(seed, Stream.FEEDER_ROSTER, rows)).astype(np.uint8),
         consumers_by_category=feeder.by_category,
         n_consumers=n_consumers,
         first_consumer=prefix(n_consumers)[:-1],

@@ -75,7 +75,9 @@ class Lines33:
     order: NDArray[np.int32]
 
 
-def lines_33kv(seed: int, pss: Points, gss: Points, of_gss: NDArray[np.int32], load_mva: NDArray[np.float64]) -> Lines33:
+def lines_33kv(
+    seed: int, pss: Points, gss: Points, of_gss: NDArray[np.int32], load_mva: NDArray[np.float64]
+) -> Lines33:
     """String the PSSs of every GSS on radial 33 kV feeders of one, two or three."""
     rule = synthesis().line_33kv
     n = len(pss)

@@ -141,7 +141,9 @@ def conductor_code(name: str) -> int:
     """Code of a conductor that another table names; an unknown name is an error with the place to repair."""
     codes = conductor_row()
     if name not in codes:
-        raise DataPackError([Problem("twin/data/synthesis.yaml", name, "no such conductor", "add it to conductors.csv")])
+        raise DataPackError(
+            [Problem("twin/data/synthesis.yaml", name, "no such conductor", "add it to conductors.csv")]
+        )
     return codes[name]
 
 
