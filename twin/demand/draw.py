@@ -24,7 +24,7 @@ _MEMORY_DAYS = 6
 """Length of the moving average that stands for the AR(1) of day factors: 0.45**6 = 0.8 %."""
 _DAY_FACTOR, _DAY_AWAY = 1, 2
 _TO_UNIT32 = np.float32(2.0**-24)
-_PHASE = np.uint32(0x9E3779B9)
+_GOLDEN32 = np.uint32(0x9E3779B9)
 
 
 class DayTables(NamedTuple):
@@ -35,10 +35,11 @@ class DayTables(NamedTuple):
     """Days since 2000-01-01."""
     steps: int
     table: NDArray[np.float32]
-    """(n_local, n_rows, WIDTH) signals of the districts asked for."""
+    """(n_local * n_rows * WIDTH,) signals of the districts asked for, flat: kernels index it by offsets."""
+    n_rows: int
     alive: NDArray[np.uint8]
-    """(n_local, n_rows) 0 where a row is zero all day."""
-    local: NDArray[np.int16]
+    """(n_local * n_rows,) 0 where a row is zero all day."""
+    local: NDArray[np.int64]
     """(n_districts,) row of a district in ``table``; -1: not asked for."""
     programs: Programs
 
@@ -70,7 +71,7 @@ def day_tables(
         raise ValueError(f"steps must be 96, 48 or 24, not {steps}")
     where = places()
     rows = np.arange(len(where)) if districts is None else np.unique(np.asarray(districts, np.int64))
-    local = np.full(len(where), -1, np.int16)
+    local = np.full(len(where), -1, np.int64)
     local[rows] = np.arange(len(rows))
     book = catalogue()
     table = np.zeros((len(rows), book.n_rows, WIDTH), np.float32)
@@ -83,8 +84,9 @@ def day_tables(
         seed=np.uint64(seed),
         day=day_number(date),
         steps=steps,
-        table=table,
-        alive=(table.max(axis=2) > 0).astype(np.uint8),
+        table=table.reshape(-1),
+        n_rows=book.n_rows,
+        alive=(table.max(axis=2) > 0).astype(np.uint8).reshape(-1),
         local=local,
         programs=book.programs,
     )
@@ -104,129 +106,138 @@ def _day_factor(key: int, day: int, log_sd: float, persistence: float) -> float:
 
 
 @nb.njit(error_model="numpy")
-def _presence(key: int, day: int, away: NDArray[np.float64]) -> float:
+def _presence(key: int, day: int, away: NDArray[np.float64], program: int) -> float:
     """The factor of an away stretch if the day lies in one, else 1. Stretches have a random phase per home."""
-    if away[0] == 0.0:
+    if away[program, 0] == 0.0:
         return 1.0
-    length = int(away[1])
+    length = int(away[program, 1])
     stretch = (day + int(uniform(key, -1) * length)) // length
-    return away[2] if uniform(key, stretch) < away[0] else 1.0
+    return away[program, 2] if uniform(key, stretch) < away[program, 0] else 1.0
+
+
+@nb.njit(inline="always", error_model="numpy")
+def _held_uniform(start: int, lead: np.float32, per_hold: np.float32, t: int) -> np.float32:
+    """The uniform number of the window that holds step t: ``mix32(start + w * odd)``, written so that it vectorises."""
+    window = np.uint32(np.int32((np.float32(np.int32(t)) + lead) * per_hold))
+    x = np.uint32(start + np.uint32(window * _GOLDEN32))
+    x = np.uint32(x ^ (x >> np.uint32(16)))
+    x = np.uint32(x * np.uint32(0x7FEB352D))
+    x = np.uint32(x ^ (x >> np.uint32(15)))
+    x = np.uint32(x * np.uint32(0x846CA68B))
+    x = np.uint32(x ^ (x >> np.uint32(16)))
+    return np.float32(np.int32(x >> np.uint32(8))) * _TO_UNIT32
 
 
 @nb.njit(error_model="numpy")
-def _expected_presence(away: NDArray[np.float64]) -> float:
-    return 1.0 - away[0] * (1.0 - away[2])
-
-
-@nb.njit(error_model="numpy")
-def _hold_uniforms(base: int, first_step: int, hold: int, u: NDArray[np.float32]) -> None:
-    """Fill a day with uniforms that last ``hold`` steps; window borders at a phase drawn from ``base``."""
-    phase = np.int64(mix32(np.uint32(base) ^ _PHASE)) % hold
-    window = (first_step + phase) // hold
-    t = 0
-    end = (window + 1) * hold - phase - first_step
-    while t < DAY_STEPS:
-        stop = min(end, DAY_STEPS)
-        value = np.float32(mix32(np.uint32(np.uint32(base) + np.uint32(window) * _PHASE)) >> np.uint32(8)) * _TO_UNIT32
-        for s in range(t, stop):
-            u[s] = value
-        t = stop
-        end += hold
-        window += 1
-
-
-@nb.njit(error_model="numpy")
-def _multiplier(columns: DemandColumns, programs: Programs, i: int, program: int, k: int) -> np.float32:
-    """What the consumer's own use makes of a signal."""
-    m = np.float32(1.0)
-    if programs.hours_vary[program, k]:
-        m *= np.float32(columns.hours[i]) / np.float32(HOURS_ONE)
-    if programs.rate[program, k] >= 0:
-        m *= np.float32(columns.rate[i, programs.rate[program, k]]) * programs.rate_unit[program, k]
-    return m
-
-
-@nb.njit(error_model="numpy")
-def _add_expected(p: NDArray[np.float32], m: np.float32, watt: np.float32, row: NDArray[np.float32]) -> None:
-    for t in range(DAY_STEPS):
-        row[t] += watt * min(m * p[t], np.float32(1.0))
+def _add_expected(
+    table: NDArray[np.float32], p0: int, duty0: int, m: np.float32, watt: np.float32, row: NDArray[np.float32]
+) -> None:
+    p, one = np.uint64(p0), np.float32(1.0)
+    if duty0 < 0:
+        for t in range(DAY_STEPS):
+            row[t] += watt * min(m * table[p + np.uint64(t)], one)
+    else:
+        d = np.uint64(duty0)
+        for t in range(DAY_STEPS):
+            row[t] += watt * table[d + np.uint64(t)] * min(m * table[p + np.uint64(t)], one)
 
 
 @nb.njit(error_model="numpy")
 def _add_drawn(
-    p: NDArray[np.float32], u: NDArray[np.float32], m: np.float32, watt: np.float32, row: NDArray[np.float32]
-) -> None:
-    for t in range(DAY_STEPS):
-        row[t] += watt if u[t] < m * p[t] else np.float32(0.0)
-
-
-@nb.njit(error_model="numpy")
-def _add_duty(
-    p: NDArray[np.float32],
-    duty: NDArray[np.float32],
-    u: NDArray[np.float32],
-    drawn: bool,
+    table: NDArray[np.float32],
+    p0: int,
+    duty0: int,
     m: np.float32,
     watt: np.float32,
+    base: int,
+    first_step: int,
+    hold: int,
     row: NDArray[np.float32],
 ) -> None:
-    for t in range(DAY_STEPS):
-        on = min(m * p[t], np.float32(1.0))
-        if drawn:
-            on = np.float32(1.0) if u[t] < on else np.float32(0.0)
-        row[t] += watt * duty[t] * on
+    """Add a channel that is on where the uniform of its window is below its probability.
+
+    Windows of ``hold`` steps are counted in absolute time from a phase drawn from ``base``, so no state crosses a day.
+    """
+    phase = np.int64(mix32(np.uint32(base) ^ _GOLDEN32)) % hold
+    window = (first_step + phase) // hold
+    lead = np.float32(first_step + phase - window * hold) + np.float32(0.5)  # half a step: safe from rounding
+    start = np.uint32(np.uint32(base) + np.uint32(np.uint32(window) * _GOLDEN32))
+    per_hold, p, zero = np.float32(1.0) / np.float32(hold), np.uint64(p0), np.float32(0.0)
+    if duty0 < 0:
+        for t in range(DAY_STEPS):
+            u = _held_uniform(start, lead, per_hold, t)
+            row[t] += watt if u < m * table[p + np.uint64(t)] else zero
+    else:
+        d = np.uint64(duty0)
+        for t in range(DAY_STEPS):
+            u = _held_uniform(start, lead, per_hold, t)
+            on_watt = watt * table[d + np.uint64(t)]
+            row[t] += on_watt if u < m * table[p + np.uint64(t)] else zero
 
 
 @nb.njit(error_model="numpy")
-def _draw_row(
-    columns: DemandColumns, i: int, day: DayTables, drawn: bool, u: NDArray[np.float32], row: NDArray[np.float32]
-) -> None:
-    """One consumer's quarter hours in units of its power codes."""
-    program = columns.program[i]
-    here = day.local[columns.district[i]]
-    programs = day.programs
-    row[:] = np.float32(0.0)
+def _tile(columns: DemandColumns, start: int, stop: int, day: DayTables, drawn: bool, kw: NDArray[np.float32]) -> None:
+    """`draw_tile` or, without ``drawn``, `mean_tile`. Arrays are taken out of their tuples once: each use would count."""
+    power, rate, hours, clock, bucket = columns.power, columns.rate, columns.hours, columns.clock, columns.bucket
+    program_of, district, unit_kw, key = columns.program, columns.district, columns.unit_kw, columns.key
+    table, alive, local, n_rows, steps = day.table, day.alive, day.local, day.n_rows, day.steps
+    code = day.programs
+    first_row, bucketed, duty, hold = code.row, code.bucketed, code.duty, code.hold
+    hours_vary, has_clock, rated, rate_unit = code.hours_vary, code.clock, code.rate, code.rate_unit
+    day_log_sd, persistence, away = code.day_log_sd, code.day_persistence, code.away
+    row = np.zeros(DAY_STEPS, np.float32)
+    channel_key = np.empty(N_CHANNELS, np.uint64)
     for k in range(N_CHANNELS):
-        first = programs.row[program, k]
-        if columns.power[i, k] == 0 or first < 0:
-            continue
-        r = first + columns.bucket[i] if programs.bucketed[program, k] else first
-        if not day.alive[here, r]:
-            continue
-        watt = np.float32(columns.power[i, k])
-        m = _multiplier(columns, programs, i, program, k)
-        start = PAD - columns.clock[i] if programs.clock[program, k] else PAD
-        p = day.table[here, r, start : start + DAY_STEPS]
-        hold = programs.hold[program, k]
-        stochastic = drawn and hold > 0
-        if stochastic:
-            base = np.uint32(splitmix64(columns.key[i] ^ key64(day.seed, Stream.DEMAND_CHANNEL, k)))
-            _hold_uniforms(base, day.day * DAY_STEPS, hold, u)
-        if programs.duty[program, k] >= 0:
-            duty = day.table[here, programs.duty[program, k], PAD : PAD + DAY_STEPS]
-            _add_duty(p, duty, u, stochastic, m, watt, row)
-        elif stochastic:
-            _add_drawn(p, u, m, watt, row)
+        channel_key[k] = key64(day.seed, Stream.DEMAND_CHANNEL, k)
+    factor_key = key64(day.seed, Stream.DEMAND_DAY, _DAY_FACTOR)
+    away_key = key64(day.seed, Stream.DEMAND_DAY, _DAY_AWAY)
+    first_step = day.day * DAY_STEPS
+    for i in range(start, stop):
+        program, top = program_of[i], local[district[i]] * n_rows
+        row[:] = np.float32(0.0)
+        for k in range(N_CHANNELS):
+            r = first_row[program, k]
+            if power[i, k] == 0 or r < 0:
+                continue
+            r += top + bucketed[program, k] * bucket[i]
+            if not alive[r]:
+                continue
+            watt, m = np.float32(power[i, k]), np.float32(1.0)
+            if hours_vary[program, k]:
+                m *= np.float32(hours[i]) / np.float32(HOURS_ONE)
+            if rated[program, k] >= 0:
+                m *= np.float32(rate[i, rated[program, k]]) * rate_unit[program, k]
+            p0 = r * WIDTH + PAD - has_clock[program, k] * clock[i]
+            duty0 = -1 if duty[program, k] < 0 else (top + duty[program, k]) * WIDTH + PAD
+            if drawn and hold[program, k] > 0:
+                base = np.uint32(splitmix64(key[i] ^ channel_key[k]))
+                _add_drawn(table, p0, duty0, m, watt, base, first_step, hold[program, k], row)
+            else:
+                _add_expected(table, p0, duty0, m, watt, row)
+        if drawn:
+            factor = _day_factor(splitmix64(key[i] ^ factor_key), day.day, day_log_sd[program], persistence[program])
+            factor *= _presence(splitmix64(key[i] ^ away_key), day.day, away, program)
         else:
-            _add_expected(p, m, watt, row)
+            factor = 1.0 - away[program, 0] * (1.0 - away[program, 2])
+        _write_row(row, unit_kw[i] * np.float32(factor), steps, kw, i - start)
 
 
 @nb.njit(error_model="numpy")
-def _write_row(row: NDArray[np.float32], scale: np.float32, steps: int, out: NDArray[np.float32]) -> None:
+def _write_row(row: NDArray[np.float32], scale: np.float32, steps: int, kw: NDArray[np.float32], r: int) -> None:
     """Scale into kW, average to the asked steps, zero the padding."""
     per = DAY_STEPS // steps
     if per == 1:
         for t in range(DAY_STEPS):
-            out[t] = scale * row[t]
+            kw[r, t] = scale * row[t]
     else:
         share = scale / np.float32(per)
         for t in range(steps):
             total = np.float32(0.0)
             for s in range(per):
                 total += row[t * per + s]
-            out[t] = share * total
-    for t in range(steps, len(out)):
-        out[t] = np.float32(0.0)
+            kw[r, t] = share * total
+    for t in range(steps, kw.shape[1]):
+        kw[r, t] = np.float32(0.0)
 
 
 @nb.njit(cache=True, error_model="numpy")
@@ -243,25 +254,10 @@ def draw_tile(columns: DemandColumns, start: int, stop: int, day: DayTables, kw:
     kw : array, shape (>= stop - start, stride), float32
         Written: row r is consumer start + r; real power at 230 V in the first ``day.steps`` columns, zero after. [kW]
     """
-    u = np.zeros(DAY_STEPS, np.float32)
-    row = np.zeros(DAY_STEPS, np.float32)
-    for i in range(start, stop):
-        _draw_row(columns, i, day, True, u, row)
-        program = columns.program[i]
-        day_key = splitmix64(columns.key[i] ^ key64(day.seed, Stream.DEMAND_DAY, _DAY_FACTOR))
-        away_key = splitmix64(columns.key[i] ^ key64(day.seed, Stream.DEMAND_DAY, _DAY_AWAY))
-        factor = _day_factor(
-            day_key, day.day, day.programs.day_log_sd[program], day.programs.day_persistence[program]
-        ) * _presence(away_key, day.day, day.programs.away[program])
-        _write_row(row, columns.unit_kw[i] * np.float32(factor), day.steps, kw[i - start])
+    _tile(columns, start, stop, day, True, kw)
 
 
 @nb.njit(cache=True, error_model="numpy")
 def mean_tile(columns: DemandColumns, start: int, stop: int, day: DayTables, kw: NDArray[np.float32]) -> None:
     """The expectation of `draw_tile` over its draws, given traits and weather; same arguments."""
-    u = np.zeros(DAY_STEPS, np.float32)
-    row = np.zeros(DAY_STEPS, np.float32)
-    for i in range(start, stop):
-        _draw_row(columns, i, day, False, u, row)
-        expected = _expected_presence(day.programs.away[columns.program[i]])
-        _write_row(row, columns.unit_kw[i] * np.float32(expected), day.steps, kw[i - start])
+    _tile(columns, start, stop, day, False, kw)
