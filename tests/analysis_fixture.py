@@ -1,7 +1,8 @@
 """Finished runs made by hand for the analysis: tables in memory behind the interface of an opened run.
 
-`hand_run` is small enough to check with a pencil. Four steps of one hour (12, 13, 18, 22 o'clock); feeders 1 and 2 are the
-resolved district Sheohar; 3 and 4 are sampled for stratum 0 (weight 10), 5 and 6 for stratum 5 (weight 5); feeder 7 is only listed.
+`hand_run` is small enough to check with a pencil. Four steps of one hour (12, 13, 18, 22 o'clock); feeders 1 and 2 are
+the resolved district Sheohar; 3 and 4 are sampled for stratum 0 (weight 10), 5 and 6 for stratum 5 (weight 5); feeder
+7 is only listed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Effects of a run that can be followed with a pencil (`tests.analysis_fixture.hand_run`).
 
-State, flat: used 100 100 200 180 MW, losses 5 x 2 MW. Arm tod: used 110 105 180 170 MW, losses 5 x 1.8 MW; hours 12, 13, 18, 22.
+State, flat: used 100 100 200 180 MW, losses 5 x 2 MW. Arm tod: used 110 105 180 170 MW, losses 5 x 1.8 MW; hours 12,
+13, 18, 22.
 """
 
 from __future__ import annotations
@@ -91,7 +92,8 @@ def test_the_worst_transformer_may_be_another_one(hand):
 
 def test_sampling_error_by_hand(hand):
     """Energy saved: stratum 0 has R = 9 / 5 kWh, residuals +-0.4, X = 50, xbar = 2.5, f = 0.1:
-    v = (50 / 2.5)**2 (1 - 0.1) / 2 * 0.32 = 57.6 kWh2; stratum 5 saves in proportion to consumers: 0. One degree of freedom.
+    v = (50 / 2.5)**2 (1 - 0.1) / 2 * 0.32 = 57.6 kWh2; stratum 5 saves in proportion to consumers: 0. One degree of
+    freedom.
     """
     row = one(hand[0], outcome="energy_saved", area="state")
     assert row["kind"] == "sampling"

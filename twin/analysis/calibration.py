@@ -1,0 +1,177 @@
+"""Table ``calibration``: what the twin gives for the state beside what was published, like with like.
+
+Rows of ``twin/data/calibration.csv`` whose column ``estimate`` names one of the estimates below. Counts and shares of
+consumers come from the run's sample with their sampling error; the peak is handed in (highest mean-field evening of
+the season), its hour is the run's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from twin.analysis.design import Experiment, clock_hours
+from twin.analysis.frames import CLASSES, Consumers, Feeders, by_code
+from twin.analysis.network_effects import peak_step, read_network_case
+from twin.analysis.sampling import half_width
+from twin.analysis.tables import RunTables, build, read, read_case
+from twin.analysis.thresholds import threshold
+from twin.datapack import Row, read_rows
+
+FloatArray = NDArray[np.float64]
+SPOKEN_TO = ("base_2025_26", "base_2024_25")
+MILLION = 1e6
+MONTHS = 12.0
+HANDED_IN = ("peak_mw", "billed_of_used")
+"""What the caller may hand in: the season's highest mean-field peak [MW], and homes' billed over true use (else the
+data pack's).
+"""
+
+
+class Target(Row):
+    """One published number."""
+
+    id: str
+    purpose: str
+    quantity: str
+    period: str
+    unit: str
+    value_low: float
+    value_high: float
+    confidence: str
+    estimate: str | None = None
+    fitted: bool | None = None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its standard error over feeders and degrees of freedom; nan where there is no sampling error."""
+
+    value: float
+    error: float = float("nan")
+    freedom: float = float("nan")
+
+    def bounds(self) -> tuple[float | None, float | None]:
+        """Lower and upper end of the sampling interval, None without one."""
+        if not np.isfinite(self.error):
+            return None, None
+        reach = half_width(self.error, self.freedom, threshold("interval_level"))
+        return self.value - reach, self.value + reach
+
+
+def calibration_table(
+    run: RunTables, experiment: Experiment, feeders: Feeders, consumers: Consumers, estimates: Mapping[str, float]
+) -> pa.Table:
+    """Table ``calibration``. Without ``estimates["peak_mw"]`` the peak's row is left out: a short run's own peak is
+    not the season's.
+
+    The keys of ``estimates`` are those of `HANDED_IN`.
+
+    Raises
+    ------
+    ValueError
+        For another key (a defect of the caller).
+    """
+    unknown = sorted(set(estimates) - set(HANDED_IN))
+    if unknown:
+        raise ValueError(f"estimates {unknown} are not known; use {', '.join(HANDED_IN)}")
+    found = {**_counts(run, feeders, consumers, estimates), **_peak(run, experiment, feeders, estimates)}
+    rows = []
+    for target in read_rows("calibration", Target):
+        if target.estimate in found and target.purpose in SPOKEN_TO and target.confidence == "found":
+            rows.append(_row(target, found[target.estimate]))
+    return build("calibration", rows)
+
+
+def _row(target: Target, estimate: Estimate) -> dict[str, Any]:
+    low, high = estimate.bounds()
+    names = ("id", "quantity", "period", "unit", "confidence")
+    return {
+        **{name: getattr(target, name) for name in names},
+        "target_low": target.value_low,
+        "target_high": target.value_high,
+        "value": estimate.value,
+        "low": low,
+        "high": high,
+        "fitted": bool(target.fitted),
+    }
+
+
+def _counts(
+    run: RunTables, feeders: Feeders, consumers: Consumers, estimates: Mapping[str, float]
+) -> dict[str, Estimate]:
+    """Consumers by group in millions, and the share of homes whose billed annual average lies within the free block."""
+    homes = consumers.cell % CLASSES > 0
+    kutir = consumers.cell // CLASSES == consumers.categories.index("kutir_jyoti")
+    groups = {
+        "consumers_million": np.ones(len(homes), dtype=bool),
+        "homes_million": homes,
+        "kutir_jyoti_million": kutir,
+    }
+    found = {name: _total(feeders, consumers, mark / MILLION) for name, mark in groups.items()}
+    billed = estimates.get("billed_of_used", threshold("billed_of_used"))
+    month_kwh = read(run, "consumers", ["annual_kwh"])["annual_kwh"].astype(np.float64) * (billed / MONTHS)
+    within = homes & (month_kwh <= threshold("free_month"))
+    count = found["homes_million"].value * MILLION
+    share = float(np.sum(consumers.weight * within)) / count
+    part = _total(feeders, consumers, (within - share * homes) * (100.0 / count))
+    return {**found, "homes_in_free_block_percent": Estimate(100.0 * share, part.error, part.freedom)}
+
+
+def _total(feeders: Feeders, consumers: Consumers, values: FloatArray) -> Estimate:
+    """State total of ``values`` per consumer with its sampling error."""
+    total = float(np.sum(consumers.weight * values))
+    if not feeders.represented:
+        return Estimate(total)
+    return Estimate(total, *feeders.sample.error(by_code(consumers.sampled_row, values, len(feeders.sampled_rows))))
+
+
+def _peak(
+    run: RunTables, experiment: Experiment, feeders: Feeders, estimates: Mapping[str, float]
+) -> dict[str, Estimate]:
+    """The season's peak, with the relative sampling error of the run's own peak, and the hour of the run's peak in the
+    first arm.
+
+    The hour is the mean over replicates of the first arm; a peak after midnight counts on from 24.
+    """
+    cases = experiment.case[0, 0]
+    hours = np.array([_peak_hour(run, int(case)) for case in cases])
+    found = {"peak_hour": Estimate(float(hours.mean()))}
+    if "peak_mw" in estimates:
+        error, freedom = float("nan"), float("nan")
+        if feeders.represented:
+            first = read_network_case(run, feeders, int(cases[0]))
+            step = peak_step(first.sent_mw[0], np.ones(len(first.evening), dtype=bool))
+            error, freedom = feeders.sample.error(first.sampled_sent_mw[:, step])
+            error *= estimates["peak_mw"] / float(first.sent_mw[0, step])
+        found["peak_mw"] = Estimate(float(estimates["peak_mw"]), error, freedom)
+    return found
+
+
+def _peak_hour(run: RunTables, case: int) -> float:
+    """Wall-clock hour at which the step of the highest intake starts, from noon on (12 up to 36). [h]"""
+    system = read_case(run, "system", case, ["interval_start", "sent_mw"])
+    hour = float(clock_hours(system["interval_start"])[int(np.argmax(system["sent_mw"]))])
+    return hour if hour >= 12.0 else hour + 24.0
+
+
+def miss(row: Mapping[str, Any]) -> float:
+    """How far a row of ``calibration`` lies outside the published range: 0 inside; in hours for an hour, else relative
+    to the nearer end.
+    """
+    low, high, value = float(row["target_low"]), float(row["target_high"]), float(row["value"])
+    outside = max(low - value, value - high, 0.0)
+    if row["unit"] == "h":
+        return outside
+    return outside / abs(low if value < low else high)
+
+
+def is_met(row: Mapping[str, Any]) -> bool:
+    """Is a row of ``calibration`` within the stated limit (10 %, or an hour) of what was published?"""
+    limit = threshold("calibration_hour_within" if row["unit"] == "h" else "calibration_within")
+    return miss(row) <= limit

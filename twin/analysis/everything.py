@@ -1,0 +1,48 @@
+"""Everything that the analysis makes of a finished run, table by table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from twin.analysis.calibration import calibration_table
+from twin.analysis.design import read_experiment
+from twin.analysis.effects import effects_and_gains
+from twin.analysis.frames import read_consumers, read_feeders
+from twin.analysis.losses import loss_table
+from twin.analysis.sensitivity import sensitivity_table
+from twin.analysis.tables import RunTables
+
+
+def analyse(run: RunTables, estimates: Mapping[str, float]) -> dict[str, pa.Table]:
+    """Tables ``effects gains losses calibration sensitivity`` of a run, each with exactly the dictionary's columns.
+
+    Parameters
+    ----------
+    run : RunTables
+        A finished run, as `twin.results.reader.open_run` opens it. Read case by case.
+    estimates : mapping
+        What cannot be read from the run's tables: see `twin.analysis.calibration.HANDED_IN`.
+
+    Returns
+    -------
+    dict of pyarrow.Table
+        Reduced in entity order: the same run gives the same bits, in whatever order its rows are stored.
+
+    Raises
+    ------
+    RunFolderError
+        If a table that this needs is missing, empty, or of cases that do not pair.
+    """
+    experiment = read_experiment(run)
+    feeders = read_feeders(run)
+    consumers = read_consumers(run, feeders)
+    effects, gains = effects_and_gains(run, experiment, feeders, consumers)
+    return {
+        "effects": effects,
+        "gains": gains,
+        "losses": loss_table(run, experiment, feeders),
+        "calibration": calibration_table(run, experiment, feeders, consumers, estimates),
+        "sensitivity": sensitivity_table(experiment, effects),
+    }
