@@ -1,7 +1,7 @@
 """The commit protocol: a block of a run exists when its commit record has been written, and not before.
 
 Records are JSON files of their own name, written once under an attempt number. Where several attempts committed the
-same block, the highest attempt counts: a driver that was killed, but whose actors live on for some seconds, can no longer
+same block, the highest attempt counts: a killed driver, whose actors live on for some seconds, can no longer
 change what readers see once a newer attempt has committed.
 """
 

@@ -70,8 +70,8 @@ class Storage:
         """Parse a JSON document."""
         return json.loads(self.read_bytes(path))
 
-    def read_table(self, record: FileRecord) -> pa.Table:
-        """Read one Parquet file back, checking its hash.
+    def read_checked(self, record: FileRecord) -> bytes:
+        """Content of a recorded file.
 
         Raises
         ------
@@ -81,7 +81,11 @@ class Storage:
         data = self.read_bytes(record.path)
         if hashlib.sha256(data).hexdigest() != record.sha256:
             raise ValueError(f"{self.full(record.path)} does not have its recorded content (damaged or half written)")
-        return pq.read_table(pa.BufferReader(data))
+        return data
+
+    def read_table(self, record: FileRecord) -> pa.Table:
+        """Read one Parquet file back; ValueError as in `read_checked`."""
+        return pq.read_table(pa.BufferReader(self.read_checked(record)))
 
     def exists(self, path: str) -> bool:
         """Is there such a file?"""

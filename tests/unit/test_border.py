@@ -1,0 +1,49 @@
+"""The border sums whatever the shards: unresolved feeders carry their stratum's mean."""
+
+import numpy as np
+import pytest
+
+from twin.simulation.border import Layout, compose, stratum_means
+from twin.simulation.messages import N_Q, ArmAnswer, Q
+
+
+def layout(owned, sampled):
+    unresolved = np.zeros((3, 8))
+    unresolved[2, 1] = 50.0
+    return Layout(
+        n_pss=3,
+        owned_pss=[np.array(rows, np.int32) for rows in owned],
+        sampled_feeders=[np.array(rows, np.int64) for rows in sampled],
+        owned_ehv=[np.array([i], np.int64) for i in range(len(owned))],
+        n_ehv=len(owned),
+        sampled_order=np.array([4, 9]),
+        sampled_stratum=np.array([1, 1]),
+        sampled_consumers=np.array([10, 30]),
+        unresolved_consumers=unresolved,
+    )
+
+
+def answer(n_pss, feeders, steps=2):
+    sampled = np.zeros((N_Q, len(feeders), steps))
+    for i, kw in enumerate(feeders):
+        sampled[Q.P, i] = kw
+    zeros = np.zeros((n_pss, steps))
+    return ArmAnswer(np.ones((N_Q, n_pss, steps)), sampled, zeros, zeros, np.ones((1, steps)), np.ones((1, steps)), 1)
+
+
+def test_unresolved_consumers_carry_the_ratio_estimate():
+    load = compose(layout([[0, 1, 2]], [[4, 9]]), [answer(3, [8.0, 32.0])])
+    assert load.stratum_mean[Q.P, 1].tolist() == [1.0, 1.0]  # (8 + 32) / (10 + 30)
+    assert load.pss[Q.P, :, 0].tolist() == [1.0, 1.0, 51.0]
+
+
+def test_two_shards_give_the_bits_of_one():
+    one = compose(layout([[0, 1, 2]], [[4, 9]]), [answer(3, [0.1, 0.7])])
+    two = compose(layout([[0, 1], [2]], [[9], [4]]), [answer(2, [0.7]), answer(1, [0.1])])
+    assert one.pss.tobytes() == two.pss.tobytes()
+
+
+def test_an_empty_stratum_is_zero():
+    means = stratum_means(np.ones((N_Q, 1, 2)), np.array([3]), np.array([2]))
+    assert means[Q.P, 3, 0] == pytest.approx(0.5)
+    assert not means[:, 0].any()

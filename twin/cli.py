@@ -1,0 +1,153 @@
+"""The command line: every command of the twin, thin shells around functions that Python users call too."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from twin import __version__
+from twin.errors import TwinError
+
+app = typer.Typer(
+    name="twin",
+    help="The digital twin of a state's electricity grid: scenario runs, grid checks, reports.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+OUT, ERR = Console(), Console(stderr=True)
+
+ScenarioPath = Annotated[Path, typer.Argument(help="scenario YAML file", show_default=False)]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="override one setting, applied last; repeatable")
+]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        OUT.print(f"twin {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="print the version and leave")
+    ] = False,
+) -> None:
+    """The digital twin of a state's electricity grid."""
+
+
+@app.command()
+def run(
+    scenario: ScenarioPath,
+    overrides: Overrides = None,
+    out: Annotated[str | None, typer.Option(help="output folder or URI [default: runs/<name>]")] = None,
+    address: Annotated[str | None, typer.Option(help="Ray cluster to join, e.g. auto")] = None,
+    backend: Annotated[str, typer.Option(help="ray, or local: everything in this process")] = "ray",
+    shards: Annotated[int | None, typer.Option(min=1, help="number of workers [default: CPU cores]")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="continue the run that is in the folder")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="predict time, memory and output; run nothing")] = False,
+) -> None:
+    """Run a scenario: simulate every arm, compare them, write tables and the report."""
+    from twin.runner import RunOptions, predict, run_scenario
+    from twin.scenario.load import load_scenario
+
+    if backend not in ("ray", "local"):
+        raise typer.BadParameter(f"'{backend}' is neither ray nor local", param_hint="--backend")
+    loaded = load_scenario(scenario, tuple(overrides or ()))
+    if dry_run:
+        for name, value in predict(loaded, shards).items():
+            OUT.print(f"{name:24s} {value}", highlight=False)
+        return
+    command = "twin " + " ".join(sys.argv[1:])
+    options = RunOptions(out=out, address=address, backend=backend, shards=shards, resume=resume, command=command)
+    summary = run_scenario(loaded, options, console=ERR)
+    OUT.print(summary.text, highlight=False, markup=False)
+    raise typer.Exit(summary.exit_code)
+
+
+@app.command()
+def validate(
+    scenarios: Annotated[list[Path], typer.Argument(help="scenario files", show_default=False)],
+    overrides: Overrides = None,
+) -> None:
+    """Check scenario files and list all problems of all of them."""
+    from twin.errors import InputError, Problem
+    from twin.scenario.load import load_scenario
+
+    problems: list[Problem] = []
+    for path in scenarios:
+        try:
+            load_scenario(path, tuple(overrides or ()))
+            OUT.print(f"{path}: ok", highlight=False, markup=False)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+
+
+@app.command()
+def report(
+    run_folder: Annotated[str, typer.Argument(metavar="RUN", help="run folder", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="file to write [default: RUN/report.html]")] = None,
+) -> None:
+    """Write the report of a run again."""
+    from twin.report.page import write_report
+    from twin.results.reader import open_run
+
+    target = out or Path(run_folder) / "report.html"
+    OUT.print(str(write_report(open_run(run_folder), target)), highlight=False, markup=False)
+
+
+@app.command()
+def digest(
+    run_folder: Annotated[str, typer.Argument(metavar="RUN", help="run folder", show_default=False)],
+) -> None:
+    """Print the content hash of every table, and of the run last."""
+    from twin.results.reader import open_run
+
+    for name, value in open_run(run_folder).digests().items():
+        OUT.print(f"{name} {value}", highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+def grid(
+    scenario: ScenarioPath,
+    overrides: Overrides = None,
+    feeder: Annotated[str | None, typer.Option(help="code of one 11 kV feeder, e.g. F-00001")] = None,
+    export: Annotated[Path | None, typer.Option(help="write that feeder with its LV as pandapower JSON")] = None,
+) -> None:
+    """Show what is built for a scenario: counts, checks, and loadings beside the bands they should lie in."""
+    from twin.grid_report import describe_grid, export_feeder_file
+    from twin.scenario.load import load_scenario
+
+    loaded = load_scenario(scenario, tuple(overrides or ()))
+    if (feeder is None) != (export is None):
+        raise typer.BadParameter("give --feeder and --export together", param_hint="--feeder")
+    if feeder is not None and export is not None:
+        OUT.print(export_feeder_file(loaded, feeder, export), highlight=False, markup=False)
+        return
+    describe_grid(loaded, OUT)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of scenario files, for editors."""
+    from twin.scenario.json_schema import scenario_schema
+
+    OUT.print_json(json.dumps(scenario_schema()))
+
+
+def main() -> None:
+    """Entry point: a user's error becomes a message and an exit code, never a traceback."""
+    try:
+        app()
+    except TwinError as error:
+        ERR.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        sys.exit(error.exit_code)

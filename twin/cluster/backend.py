@@ -1,0 +1,50 @@
+"""Where the shards live: one interface, two backends. `open_backend` chooses; only `ray_backend` knows Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from twin.simulation.shard import Shard, ShardSpec, Shared
+
+
+class Backend(Protocol):
+    """A fleet of shards that are called together, once per shard, and answer in shard order."""
+
+    n_shards: int
+
+    def call(self, method: str, args: Sequence[tuple[Any, ...]], what: str) -> list[Any]:
+        """Call ``method`` of every shard with its own arguments; ``what`` says in messages what is being waited for."""
+        ...
+
+    def close(self) -> None:
+        """Let the shards go."""
+        ...
+
+
+class LocalBackend:
+    """Shards in this process, one after another: for tests, notebooks and small scenarios."""
+
+    def __init__(self, specs: Sequence[ShardSpec], shared: Shared) -> None:
+        self.n_shards = len(specs)
+        self.shards = [Shard(spec, shared) for spec in specs]
+
+    def call(self, method: str, args: Sequence[tuple[Any, ...]], what: str) -> list[Any]:
+        """Call each shard in turn."""
+        return [getattr(shard, method)(*one) for shard, one in zip(self.shards, args, strict=True)]
+
+    def close(self) -> None:
+        """Drop the shards."""
+        self.shards = []
+
+
+BackendFactory = Callable[[Sequence[ShardSpec], Shared], Backend]
+
+
+def backend_factory(kind: str, address: str | None) -> BackendFactory:
+    """A function that makes the backend of this kind: ``local`` or ``ray`` (imported only then)."""
+    if kind == "local":
+        return LocalBackend
+    from twin.cluster.ray_backend import RayBackend
+
+    return lambda specs, shared: RayBackend(specs, shared, address)

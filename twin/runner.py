@@ -1,0 +1,265 @@
+"""Running a scenario from file to report: what ``twin run`` does, for Python users too."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from rich.console import Console
+
+from twin import __version__
+from twin.analysis import analyse
+from twin.cluster.backend import backend_factory
+from twin.errors import RunInterrupted, TwinError
+from twin.progress import Reporter, Silent, reporter
+from twin.report.page import write_report
+from twin.results.commits import BlockKey, Commit, write_commit
+from twin.results.reader import Run, open_run
+from twin.results.schema import arrow_schema
+from twin.results.storage import Storage
+from twin.scenario import Scenario, dump_resolved, scenario_hash
+from twin.simulation.engine import Engine
+from twin.simulation.manifest import Manifest, Stopwatch, process_usage
+from twin.simulation.prepare import Prepared, prepare
+from twin.simulation.runfolder import RunFolder, claim, default_out
+from twin.simulation.mean_field import mean_field_study
+from twin.simulation.static_tables import cases_table, feeder_list_table, prices_table
+
+LOG = logging.getLogger("twin")
+EXIT_DONE, EXIT_FAILED_SOLVES = 0, 3
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run, as opposed to what: nothing here changes a result."""
+
+    out: str | None = None
+    address: str | None = None
+    backend: str = "ray"
+    shards: int | None = None
+    resume: bool = False
+    command: str = "twin.run(...)"
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """The end of a run: where it is, how it went, and the headline."""
+
+    path: str
+    status: str
+    exit_code: int
+    text: str
+    wall_s: float = 0.0
+    headline: dict[str, Any] = field(default_factory=dict)
+
+
+def run_scenario(scenario: Scenario, options: RunOptions | None = None, console: Console | None = None) -> RunSummary:
+    """Run a scenario and write its tables, manifest and report.
+
+    Raises
+    ------
+    TwinError
+        For everything the user can repair: input, folder, cluster; and RunInterrupted after Ctrl-C or a stop signal,
+        when the run can be resumed.
+    """
+    options = options or RunOptions()
+    began = time.perf_counter()
+    identity = scenario_hash(scenario)
+    shards = options.shards or os.cpu_count() or 1
+    out = options.out or default_out(scenario.name)
+    folder = claim(out, identity, resume=options.resume, shards=shards)
+    if folder.completed:
+        return RunSummary(out, "complete", EXIT_DONE, f"{out} is already complete; nothing to do")
+    folder.storage.write_bytes("scenario.yaml", dump_resolved(scenario).encode())
+    manifest = Manifest(scenario.name, identity, scenario.seed, options.command)
+    manifest.attempts, manifest.shards, manifest.backend = folder.attempt, shards, options.backend
+    manifest.write(folder.storage)
+    progress = reporter(console) if console is not None else Silent()
+    with _logging_to(out), _stop_signals():
+        try:
+            return _run(scenario, options, out, folder, manifest, progress, began)
+        except KeyboardInterrupt:
+            manifest.status = "interrupted"
+            manifest.write(folder.storage)
+            text = f"interrupted; continue with: {options.command} --resume --out {out}"
+            raise RunInterrupted(text) from None
+        except TwinError:
+            manifest.status = "interrupted"
+            manifest.write(folder.storage)
+            raise
+        finally:
+            progress.close()
+
+
+def _run(
+    scenario: Scenario, options: RunOptions, out: str, folder: RunFolder, manifest: Manifest, progress: Reporter,
+    began: float,
+) -> RunSummary:  # fmt: skip
+    storage = folder.storage
+    progress.phase(f"building the grid and the population of {scenario.name}")
+    with Stopwatch(manifest.wall_s, "build"):
+        prepared = prepare(scenario, folder, manifest.shards, backend_factory(options.backend, options.address))
+    try:
+        _note_population(manifest, prepared)
+        _commit_static(storage, folder, prepared)
+        progress.phase(f"simulating {manifest.consumers:,} consumers on {prepared.backend.n_shards} shards")
+        engine = Engine(
+            points=prepared.points, fleet=prepared.backend, upper=prepared.upper, layout=prepared.layout,
+            storage=storage, attempt=folder.attempt, manifest=manifest, progress=progress,
+            reading_ids=prepared.reading_ids, stations=prepared.stations,
+            done={commit.key: commit for commit in folder.commits if commit.key.kind == "1block"},
+        )  # fmt: skip
+        engine.run()
+        progress.phase("calibration and bands in the mean field")
+        with Stopwatch(manifest.wall_s, "report"):
+            estimates, bands = mean_field_study(prepared, manifest)
+    finally:
+        usage = prepared.close()
+    manifest.cpu_s, manifest.peak_rss_bytes = _usage(usage)
+    progress.phase("comparing the arms")
+    with Stopwatch(manifest.wall_s, "report"):
+        _commit_analysis(storage, folder, out, manifest, estimates, bands)
+    return _finish(out, folder, manifest, progress, began)
+
+
+def _note_population(manifest: Manifest, prepared: Prepared) -> None:
+    manifest.consumers = prepared.consumers
+    manifest.population = prepared.population
+    manifest.network |= prepared.network
+    manifest.assumed = prepared.assumed
+    manifest.synthetic = prepared.synthetic
+    manifest.months_complete = prepared.months_complete
+
+
+def _commit_static(storage: Storage, folder: RunFolder, prepared: Prepared) -> None:
+    """Tables that do not change with time: consumers (from the shards), feeders, cases, prices."""
+    tables = {
+        "cases": cases_table(prepared.points),
+        "feeder_list": feeder_list_table(prepared.state, prepared.selection),
+        "prices": prices_table(prepared.points[0]),
+    }
+    files = list(prepared.static_files)
+    for name, rows in tables.items():
+        files.append(storage.write_table(f"tables/{name}/all-a{folder.attempt:06d}.parquet", name, rows))
+    write_commit(storage, Commit(BlockKey("0static"), folder.attempt, tuple(files)))
+
+
+def _commit_analysis(
+    storage: Storage, folder: RunFolder, out: str, manifest: Manifest, estimates: dict[str, Any], bands: pa.Table
+) -> None:
+    manifest.write(storage)
+    run = open_run(out)
+    tables = {**analyse(run, estimates), "bands": bands}
+    files = []
+    for name, rows in tables.items():
+        if rows.num_rows:
+            path = f"tables/{name}/all-a{folder.attempt:06d}.parquet"
+            files.append(storage.write_table(path, name, rows.cast(arrow_schema(name))))
+    write_commit(storage, Commit(BlockKey("2analysis"), folder.attempt, tuple(files)))
+
+
+def _finish(out: str, folder: RunFolder, manifest: Manifest, progress: Reporter, began: float) -> RunSummary:
+    storage = folder.storage
+    for path in storage.list("checkpoints"):
+        storage.delete(path)
+    manifest.status = "complete_with_failures" if manifest.failed_solves else "complete"
+    manifest.digest = open_run(out).digests()
+    manifest.write(storage)
+    progress.phase("writing the report")
+    with Stopwatch(manifest.wall_s, "report"):
+        report = write_report(open_run(out), Path(out) / "report.html") if "://" not in out else None
+    wall = time.perf_counter() - began
+    manifest.wall_s["total"] = wall
+    manifest.write(storage)
+    code = EXIT_FAILED_SOLVES if manifest.failed_solves else EXIT_DONE
+    return RunSummary(out, manifest.status, code, _closing_text(out, report, manifest, wall), wall)
+
+
+def _closing_text(out: str, report: Path | None, manifest: Manifest, wall_s: float) -> str:
+    run = open_run(out)
+    lines = [f"{manifest.name}: {manifest.consumers:,} consumers simulated, {wall_s:.0f} s, {manifest.status}"]
+    if manifest.failed_solves:
+        first = manifest.failed_solves[0]
+        lines.append(f"{len(manifest.failed_solves)} failed solves, first: {first['feeder']} {first['cause']}")
+    lines += headline(run)
+    lines += [f"run    {manifest.digest['run']}", f"report {report or out}"]
+    return "\n".join(lines)
+
+
+def headline(run: Run) -> list[str]:
+    """One line per arm: what it does to the state's evening peak."""
+    where = "outcome = 'evening_peak' AND area = 'state' AND \"group\" = 'all' AND kind <> 'sampling'"
+    rows = run.table("effects", where=where).to_pylist()
+    lines = []
+    for row in rows:
+        share = 100.0 * row["value"] / row["reference"]
+        spread = f" ({row['low']:+.1f} to {row['high']:+.1f} MW, {row['kind']})" if row["low"] is not None else ""
+        lines.append(f"{row['arm']}: evening peak {row['value']:+.1f} MW ({share:+.2f} %){spread}")
+    return lines
+
+
+def predict(scenario: Scenario, shards: int | None = None) -> dict[str, str]:
+    """Time, memory and output that a run of this scenario will take, from its counts and stored rates."""
+    from twin.simulation.predict import prediction
+
+    return prediction(scenario, shards or os.cpu_count() or 1)
+
+
+def run(scenario: Scenario | str | Path, **options: Any) -> Run:
+    """Run a scenario (or the file of one) and open the result. Options are those of `RunOptions`."""
+    from twin.scenario import load_scenario
+
+    loaded = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
+    return open_run(run_scenario(loaded, RunOptions(**options)).path)
+
+
+def _usage(shards: list[tuple[float, int]]) -> tuple[float, int]:
+    """CPU seconds and peak memory of all processes together; shards in this process count once."""
+    processes = {process_usage(), *shards}
+    return sum(cpu for cpu, _ in processes), sum(rss for _, rss in processes)
+
+
+@contextmanager
+def _logging_to(out: str) -> Iterator[None]:
+    """Send the twin's log lines to ``log.txt`` of a run folder on disk."""
+    if "://" in out:
+        yield
+        return
+    handler = logging.FileHandler(Path(out) / "log.txt")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
+    LOG.info("twin %s, %s", __version__, json.dumps({"out": out, "numpy": np.__version__}))
+    try:
+        yield
+    finally:
+        LOG.removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def _stop_signals() -> Iterator[None]:
+    """Treat a termination signal like Ctrl-C, so that a stopped job leaves a run that can be resumed."""
+
+    def stop(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        previous = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread: the caller handles signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,95 @@
+"""The border between shards and the grid above: feeder answers in, PSS voltages out.
+
+Unresolved feeders carry their stratum's mean per-consumer profile, step by step, so the grid above always carries the
+whole state and a treatment reaches it too. All sums run in PSS and feeder order, whatever the number of shards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.simulation.messages import N_Q, ArmAnswer, Q
+
+N_STRATA = 8
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which rows each shard answers for, and what is left unresolved. Built once per run."""
+
+    n_pss: int
+    owned_pss: list[NDArray[np.int32]]
+    sampled_feeders: list[NDArray[np.int64]]
+    owned_ehv: list[NDArray[np.int64]]
+    n_ehv: int
+    sampled_order: NDArray[np.int64]
+    """All sampled feeders, rising."""
+    sampled_stratum: NDArray[np.int64]
+    sampled_consumers: NDArray[np.int64]
+    unresolved_consumers: NDArray[np.float64]
+    """LV consumers of feeders that nobody simulates, shape (n_pss, N_STRATA)."""
+
+
+@dataclass(frozen=True)
+class StateLoad:
+    """The whole state's load as the grid above sees it, for one arm. Shapes (n_pss, steps) unless said."""
+
+    pss: NDArray[np.float64]
+    """Shape (N_Q, n_pss, steps)."""
+    ht33_kw: NDArray[np.float64]
+    ht33_kvar: NDArray[np.float64]
+    ehv_kw: NDArray[np.float64]
+    ehv_kvar: NDArray[np.float64]
+    stratum_mean: NDArray[np.float64]
+    """Mean per LV consumer, shape (N_Q, N_STRATA, steps)."""
+
+
+def stratum_means(
+    sampled: NDArray[np.float64], stratum: NDArray[np.int64], consumers: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Ratio estimate per consumer and stratum: sum of the sampled feeders over sum of their consumers.
+
+    ``sampled`` has shape (N_Q, n_sampled, steps) in feeder order; the result (N_Q, N_STRATA, steps). A stratum without
+    sampled feeders is zero and must have no unresolved consumers (checked when the sample is chosen).
+    """
+    steps = sampled.shape[2]
+    means = np.zeros((N_Q, N_STRATA, steps))
+    for k in range(N_STRATA):
+        rows = np.flatnonzero(stratum == k)
+        if len(rows):
+            total = np.zeros((N_Q, steps))
+            for row in rows:
+                total += sampled[:, row]
+            means[:, k] = total / consumers[rows].sum()
+    return means
+
+
+def compose(layout: Layout, answers: list[ArmAnswer]) -> StateLoad:
+    """Put the shards' answers of one arm together and add the unresolved feeders."""
+    steps = answers[0].pss.shape[2]
+    pss = np.zeros((N_Q, layout.n_pss, steps))
+    ht33_kw, ht33_kvar = np.zeros((layout.n_pss, steps)), np.zeros((layout.n_pss, steps))
+    ehv_kw, ehv_kvar = np.zeros((layout.n_ehv, steps)), np.zeros((layout.n_ehv, steps))
+    sampled = np.zeros((N_Q, len(layout.sampled_order), steps))
+    for shard, answer in enumerate(answers):
+        rows = layout.owned_pss[shard]
+        pss[:, rows] = answer.pss
+        ht33_kw[rows], ht33_kvar[rows] = answer.ht33_kw, answer.ht33_kvar
+        ehv_kw[layout.owned_ehv[shard]] = answer.ehv_kw
+        ehv_kvar[layout.owned_ehv[shard]] = answer.ehv_kvar
+        sampled[:, np.searchsorted(layout.sampled_order, layout.sampled_feeders[shard])] = answer.sampled
+    means = stratum_means(sampled, layout.sampled_stratum, layout.sampled_consumers)
+    for k in range(N_STRATA):
+        pss += means[:, k][:, None, :] * layout.unresolved_consumers[:, k][None, :, None]
+    return StateLoad(pss, ht33_kw, ht33_kvar, ehv_kw, ehv_kvar, means)
+
+
+def slopes(load: StateLoad) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Elasticities n in P = P0 (V/V0)**n of P and Q at each PSS, from the summed slopes. Shapes (n_pss, steps)."""
+    p, q = load.pss[Q.P], load.pss[Q.QVAR]
+    n_p = np.divide(load.pss[Q.SLOPE_P], p, out=np.zeros_like(p), where=p > 0.0)
+    n_q = np.divide(load.pss[Q.SLOPE_Q], q, out=np.zeros_like(q), where=q > 0.0)
+    return n_p, n_q

@@ -1,0 +1,291 @@
+"""The loop of a run: replicate by replicate, day by day, all arms of a replicate together.
+
+For each block the shards settle their feeders at a guessed PSS voltage, the driver solves the grid above with what they
+hand up, and so on until no PSS voltage moves more than the tolerance; then the shards commit. What a block commits is a
+function of the scenario alone: not of shards, attempts or the time at which anything was killed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.results.commits import BlockKey, Commit, write_commit
+from twin.results.storage import FileRecord, Storage
+from twin.simulation.border import Layout, StateLoad, compose, slopes
+from twin.simulation.checkpoint import read_voltages, write_voltages
+from twin.simulation.manifest import Manifest, Stopwatch
+from twin.simulation.messages import ArmAnswer, BlockQuestion, CommitAnswer, Failure
+from twin.simulation.plan import PointPlan
+from twin.simulation.system_tables import write_system_tables
+
+LOG = logging.getLogger(__name__)
+
+BORDER_TOLERANCE_PU = 1e-4
+"""A block is accepted when no PSS voltage moves more than this between rounds."""
+MOST_ROUNDS = 8
+FLAT_GUESS_PU = 1.0
+CHECKPOINT_SHARE = 0.05
+"""Checkpoints may cost at most this share of the time since the last one."""
+
+
+class Fleet(Protocol):
+    """What the engine needs of a backend."""
+
+    n_shards: int
+
+    def call(self, method: str, args: list[tuple[Any, ...]], what: str) -> list[Any]:
+        """Call a method of every shard."""
+        ...
+
+
+class Progress(Protocol):
+    """What the engine tells about its progress."""
+
+    def advance(self, done: int, total: int, detail: str) -> None:
+        """So many blocks are done."""
+        ...
+
+
+@dataclass
+class Settled:
+    """A block that has found its voltages, arm by arm."""
+
+    loads: list[StateLoad]
+    upper: list[Any]
+    v_pss_pu: NDArray[np.float64]
+    """Shape (n_arms, n_pss, steps): the voltages the shards solved at."""
+    moved_pu: float
+    """Largest difference between those and the grid's last answer."""
+    rounds: int
+
+
+@dataclass
+class Engine:
+    """Drives one run. Everything it owns is small: PSS times steps."""
+
+    points: list[PointPlan]
+    fleet: Fleet
+    upper: Any
+    layout: Layout
+    storage: Storage
+    attempt: int
+    manifest: Manifest
+    progress: Progress
+    reading_ids: NDArray[np.int64]
+    stations: dict[str, list[Any]]
+    """Fixed columns of the table of grid substations."""
+    done: dict[BlockKey, Commit] = field(default_factory=dict)
+    """Blocks committed by earlier attempts of this run."""
+    _last_checkpoint: float = 0.0
+    _checkpoint_cost_s: float = 0.0
+    _finished: int = 0
+    _rounds: list[int] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Simulate every block of every replicate of every sweep point that is not committed yet."""
+        for point in self.points:
+            for replicate in range(point.replicates):
+                self._run_replicate(point, replicate)
+        if self._rounds:
+            self.manifest.rounds = {"mean": float(np.mean(self._rounds)), "most": float(max(self._rounds))}
+
+    def _run_replicate(self, point: PointPlan, replicate: int) -> None:
+        first, restored = self._resume_point(point, replicate)
+        for block in range(first):
+            self._absorb(point, self.done[BlockKey("1block", point.index, replicate, block)].extra)
+        if first >= len(point.dates):
+            return
+        checkpoint = list(restored.checkpoint) if restored else []
+        what = f"the start of replicate {replicate}"
+        self.fleet.call(
+            "begin_replicate", [(point.index, replicate, first, checkpoint)] * self.fleet.n_shards, what
+        )
+        v_pss = read_voltages(self.storage, restored) if restored else None
+        self._last_checkpoint = time.monotonic()
+        for block in range(first, len(point.dates)):
+            v_pss = self._run_block(point, replicate, block, v_pss)
+
+    def _resume_point(self, point: PointPlan, replicate: int) -> tuple[int, Commit | None]:
+        """First block to simulate, and the commit whose checkpoint it starts from (None: from the beginning)."""
+        keys = [BlockKey("1block", point.index, replicate, block) for block in range(len(point.dates))]
+        if all(key in self.done for key in keys):
+            return len(keys), None
+        contiguous = 0
+        while contiguous < len(keys) and keys[contiguous] in self.done:
+            contiguous += 1
+        for block in range(contiguous - 1, -1, -1):
+            commit = self.done[keys[block]]
+            if commit.checkpoint and all(self.storage.exists(record.path) for record in commit.checkpoint):
+                return block + 1, commit
+        return 0, None
+
+    def _run_block(
+        self, point: PointPlan, replicate: int, block: int, v_guess: NDArray[np.float64] | None
+    ) -> NDArray[np.float64]:
+        began = time.perf_counter()
+        with Stopwatch(self.manifest.wall_s, "simulate"):
+            settled = self.settle(point, block, v_guess)
+        v_final = np.stack([result.v_pss_pu for result in settled.upper])
+        with Stopwatch(self.manifest.wall_s, "write"):
+            self._commit(point, replicate, block, settled, v_final)
+        self._finished += 1
+        steps = self.manifest.consumers * point.steps * len(point.arms)
+        rate = steps / (time.perf_counter() - began)
+        detail = f"replicate {replicate}, {point.dates[block]:%d %b}, {rate / 1e6:.1f} million consumer-steps/s"
+        self.progress.advance(self._finished, self._total(), detail)
+        return v_final
+
+    def _total(self) -> int:
+        return sum(len(point.dates) * point.replicates for point in self.points)
+
+    def settle(self, point: PointPlan, block: int, v_guess: NDArray[np.float64] | None) -> Settled:
+        """Iterate the border of one block, all arms, to `BORDER_TOLERANCE_PU`."""
+        n_arms, steps = len(point.arms), point.steps
+        v = v_guess
+        if v is None:
+            v = np.full((n_arms, self.layout.n_pss, steps), FLAT_GUESS_PU)
+        loads: list[StateLoad | None] = [None] * n_arms
+        upper: list[Any] = [None] * n_arms
+        used_v = v.copy()
+        active = list(range(n_arms))
+        moved, rounds = np.zeros(n_arms), 0
+        while active and rounds < MOST_ROUNDS:
+            answers = self._ask(block, tuple(active), v, first=rounds == 0)
+            for position, arm in enumerate(active):
+                used_v[arm] = v[arm]
+                loads[arm] = compose(self.layout, [shard[position] for shard in answers])
+                upper[arm] = self._solve_upper(loads[arm], v[arm], point.dates[block])
+                moved[arm] = np.nanmax(np.abs(upper[arm].v_pss_pu - v[arm]))
+            v = v.copy()
+            for arm in active:
+                v[arm] = np.where(np.isfinite(upper[arm].v_pss_pu), upper[arm].v_pss_pu, v[arm])
+            active = [arm for arm in active if not moved[arm] <= BORDER_TOLERANCE_PU]
+            rounds += 1
+        self._rounds.append(rounds)
+        LOG.info("block %d: %d rounds, last move %.1e pu", block, rounds, moved.max())
+        return Settled([load for load in loads if load is not None], upper, used_v, float(moved.max()), rounds)
+
+    def _ask(self, block: int, arms: tuple[int, ...], v: NDArray[np.float64], *, first: bool) -> list[list[ArmAnswer]]:
+        questions = [
+            (BlockQuestion(block, arms, np.ascontiguousarray(v[list(arms)][:, rows]), first),)
+            for rows in self.layout.owned_pss
+        ]
+        return self.fleet.call("solve", questions, f"the feeders of block {block}")
+
+    def _solve_upper(self, load: StateLoad, v0: NDArray[np.float64], date: dt.date) -> Any:
+        n_p, n_q = slopes(load)
+        return self.upper.solve(
+            load.pss[0], load.pss[1], n_p, n_q, v0, load.ehv_kw / 1e3, load.ehv_kvar / 1e3,
+            p33_kw=load.ht33_kw, q33_kvar=load.ht33_kvar,
+        )  # fmt: skip
+
+    def _commit(
+        self, point: PointPlan, replicate: int, block: int, settled: Settled, v_final: NDArray[np.float64]
+    ) -> None:
+        key = BlockKey("1block", point.index, replicate, block)
+        with_checkpoint = self._checkpoint_due(point, block)
+        stem = f"p{point.index:03d}-r{replicate:04d}-b{block:05d}"
+        args = [
+            (block, np.ascontiguousarray(v_final[:, rows]), stem, with_checkpoint, self.reading_ids)
+            for rows in self.layout.owned_pss
+        ]
+        began = time.monotonic()
+        answers: list[CommitAnswer] = self.fleet.call("commit", args, f"the tables of block {block}")
+        files = [record for answer in answers for record in answer.files]
+        files += write_system_tables(self.storage, self.attempt, stem, point, replicate, block, settled, answers, self.stations)
+        checkpoint: list[FileRecord] = []
+        if with_checkpoint:
+            checkpoint = [record for answer in answers for record in answer.checkpoint]
+            checkpoint.append(write_voltages(self.storage, f"checkpoints/{stem}-a{self.attempt:06d}-driver", v_final))
+            self._checkpoint_cost_s = max(time.monotonic() - began, 1e-3)
+            self._last_checkpoint = time.monotonic()
+        extra = self._summary(point, replicate, block, settled, answers)
+        commit = Commit(key, self.attempt, tuple(files), tuple(checkpoint), extra)
+        write_commit(self.storage, commit)
+        self._forget_old_checkpoints(point, replicate, block, commit)
+        self._absorb(point, extra)
+        self.manifest.write(self.storage)
+
+    def _checkpoint_due(self, point: PointPlan, block: int) -> bool:
+        if block + 1 >= len(point.dates):
+            return False
+        return time.monotonic() - self._last_checkpoint >= self._checkpoint_cost_s / CHECKPOINT_SHARE
+
+    def _forget_old_checkpoints(self, point: PointPlan, replicate: int, block: int, commit: Commit) -> None:
+        """Keep the last two checkpoints of the run; the rest, and those of finished replicates, go."""
+        self.done[commit.key] = commit
+        with_checkpoint = [key for key in sorted(self.done) if self.done[key].checkpoint]
+        last = block + 1 == len(point.dates)
+        for key in with_checkpoint if last else with_checkpoint[:-2]:
+            for record in self.done[key].checkpoint:
+                self.storage.delete(record.path)
+            old = self.done[key]
+            self.done[key] = Commit(old.key, old.attempt, old.files, (), old.extra)
+
+    def _summary(
+        self, point: PointPlan, replicate: int, block: int, settled: Settled, answers: list[CommitAnswer]
+    ) -> dict[str, Any]:
+        """What the manifest keeps of a block; stored in its commit, so that a resumed run knows it too."""
+        closure: dict[str, float] = {}
+        mismatch = {"pss_voltage_pu": settled.moved_pu}
+        for answer in answers:
+            for level, value in answer.closure.items():
+                closure[level] = max(closure.get(level, 0.0), value)
+            for level, value in answer.border_mismatch.items():
+                mismatch[level] = max(mismatch.get(level, 0.0), value)
+        closure["33kv_and_above"] = max(float(np.nanmax(result.closure)) for result in settled.upper)
+        losses = [_loss_share(load, result) for load, result in zip(settled.loads, settled.upper, strict=True)]
+        peak, share = losses[0]
+        return {
+            "closure": closure, "mismatch": mismatch, "failures": failure_rows(point, replicate, block, settled, answers),
+            "peak_mw": peak, "loss_share_at_peak": share, "rounds": settled.rounds,
+        }  # fmt: skip
+
+    def _absorb(self, point: PointPlan, extra: dict[str, Any]) -> None:
+        """Take a block's summary into the manifest."""
+        limits = {"lv": 1e-5}
+        for level, value in extra["closure"].items():
+            self.manifest.note_balance(level, value, limits.get(level, 1e-6))
+        for level, value in extra["mismatch"].items():
+            self.manifest.note_border(level, value, BORDER_TOLERANCE_PU)
+        self.manifest.failed_solves += extra["failures"]
+        self.manifest.consumer_steps += self.manifest.consumers * point.steps * len(point.arms)
+        if extra["peak_mw"] > self.manifest.network.get("peak_mw", 0.0):
+            self.manifest.network["peak_mw"] = extra["peak_mw"]
+            self.manifest.network["loss_share_at_peak"] = extra["loss_share_at_peak"]
+
+
+def _loss_share(load: StateLoad, result: Any) -> tuple[float, float]:
+    """Highest intake of the state [MW] and the share of it that was lost then."""
+    step = int(np.nanargmax(result.sent_mw))
+    used_mw = (load.pss[2, :, step].sum() + load.ht33_kw[:, step].sum() + load.ehv_kw[:, step].sum()) / 1e3
+    return float(result.sent_mw[step]), float(1.0 - used_mw / result.sent_mw[step])
+
+
+def failure_rows(
+    point: PointPlan, replicate: int, block: int, settled: Settled, answers: list[CommitAnswer]
+) -> list[dict[str, Any]]:
+    """Failed solves of a block as plain rows: who, when, which case, why."""
+    rows = []
+    for arm in range(len(point.arms)):
+        case = point.case(arm, replicate)
+        failures = [failure for answer in answers for failure in answer.failures.get(arm, [])]
+        failures += [
+            Failure("upper", int(step), "no solution at 33 kV and above")
+            for step in settled.upper[arm].failed_steps()
+        ]
+        rows += [
+            {
+                "feeder": failure.entity, "step": failure.step, "date": str(point.dates[block]), "case": case,
+                "cause": failure.cause, "detail": failure.detail,
+            }
+            for failure in failures
+        ]  # fmt: skip
+    return rows

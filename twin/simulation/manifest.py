@@ -1,0 +1,100 @@
+"""``manifest.json``: what a run was, on what it rests, and how it went."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from twin import __version__
+from twin.kernels import instruction_set
+from twin.results.storage import Storage
+
+PACKAGES = (
+    "ray", "pandapower", "networkx", "numpy", "numba", "lightsim2grid", "pyarrow", "duckdb", "pydantic", "plotly",
+)  # fmt: skip
+
+
+@dataclass
+class Manifest:
+    """Content of ``manifest.json``; written at the start, after every block and at the end."""
+
+    name: str
+    identity: str
+    seed: int
+    command: str
+    status: str = "running"
+    consumers: int = 0
+    consumer_steps: int = 0
+    wall_s: dict[str, float] = field(
+        default_factory=lambda: {"build": 0.0, "compile": 0.0, "simulate": 0.0, "write": 0.0, "report": 0.0}
+    )
+    cpu_s: float = 0.0
+    peak_rss_bytes: int = 0
+    energy_balance: dict[str, dict[str, float]] = field(default_factory=dict)
+    failed_solves: list[dict[str, Any]] = field(default_factory=list)
+    assumed: list[dict[str, Any]] = field(default_factory=list)
+    synthetic: list[str] = field(default_factory=list)
+    population: dict[str, Any] = field(default_factory=dict)
+    network: dict[str, Any] = field(default_factory=dict)
+    rounds: dict[str, float] = field(default_factory=dict)
+    attempts: int = 1
+    shards: int = 1
+    backend: str = "local"
+    months_complete: bool = False
+    versions: dict[str, str] = field(default_factory=lambda: versions())
+    instruction_set: str = field(default_factory=instruction_set)
+    prediction: dict[str, float] = field(default_factory=dict)
+    digest: dict[str, str] = field(default_factory=dict)
+
+    def write(self, storage: Storage) -> None:
+        """Write the manifest; the newest content replaces the old."""
+        storage.write_json("manifest.json", asdict(self))
+
+    def note_balance(self, level: str, closure: float, closure_limit: float) -> None:
+        """Keep the largest closure gap seen at a level."""
+        entry = self.energy_balance.setdefault(level, {})
+        entry["closure"] = max(entry.get("closure", 0.0), float(closure))
+        entry["closure_limit"] = closure_limit
+
+    def note_border(self, level: str, mismatch: float, limit: float) -> None:
+        """Keep the largest border mismatch seen at a level."""
+        entry = self.energy_balance.setdefault(level, {})
+        entry["border_mismatch"] = max(entry.get("border_mismatch", 0.0), float(mismatch))
+        entry["border_limit"] = limit
+
+
+def versions() -> dict[str, str]:
+    """Versions of the twin, Python and the packages that results rest on."""
+    found = {"twin": __version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def process_usage() -> tuple[float, int]:
+    """CPU seconds and peak memory [bytes] of this process."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    scale = 1 if sys.platform == "darwin" else 1024
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * scale
+
+
+class Stopwatch:
+    """Adds wall time to one entry of a dict: ``with Stopwatch(manifest.wall_s, "build"): ...``."""
+
+    def __init__(self, into: dict[str, float], key: str) -> None:
+        self.into, self.key = into, key
+
+    def __enter__(self) -> Stopwatch:
+        self.began = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.into[self.key] = self.into.get(self.key, 0.0) + time.perf_counter() - self.began

@@ -1,0 +1,178 @@
+"""Everything between a scenario and its first block: state, sample, grid above, shards on a backend."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.demand.panel import design_kind_kw
+from twin.grid.partition import partition
+from twin.grid.state import StateGrid, build_state
+from twin.grid.strata import Selection, choose
+from twin.powerflow.upper import UpperGrid
+from twin.results.storage import FileRecord
+from twin.scenario.schema import Scenario
+from twin.simulation.border import N_STRATA, Layout
+from twin.simulation.grid_above import Above, build_above
+from twin.simulation.messages import BuildAnswer
+from twin.simulation.plan import PointPlan, month_end, plans
+from twin.simulation.population import ehv_rows
+from twin.simulation.provenance import SYNTHETIC, assumed_numbers
+from twin.simulation.reading_tables import choose_readings
+from twin.simulation.runfolder import RunFolder
+from twin.simulation.shard import Shared, ShardSpec
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass
+class Prepared:
+    """A run that is ready to simulate."""
+
+    scenario: Scenario
+    points: list[PointPlan]
+    state: StateGrid
+    selection: Selection
+    design_kw: NDArray[np.float64]
+    layout: Layout
+    above: Above
+    backend: Any
+    consumers: int
+    reading_ids: NDArray[np.int64]
+    static_files: list[FileRecord]
+    assumed: list[dict[str, Any]]
+    synthetic: list[str] = field(default_factory=lambda: list(SYNTHETIC))
+
+    @property
+    def upper(self) -> UpperGrid:
+        """The solver of the grid above."""
+        return self.above.upper
+
+    @property
+    def population(self) -> dict[str, Any]:
+        """What is simulated, for the manifest."""
+        return {
+            "consumers_simulated": self.consumers,
+            "consumers_state": self.state.n_consumers,
+            "resolved_feeders": int(self.selection.resolved.sum()),
+            "sampled_feeders": int(self.selection.sampled.sum()),
+            "feeders_state": len(self.state.feeders.code),
+            "dts_state": int(self.state.feeders.n_dts.sum()),
+            "ht_consumers": len(self.state.ht),
+        }
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The grid above, for the manifest."""
+        return self.above.summary
+
+    @property
+    def stations(self) -> dict[str, list[Any]]:
+        """Fixed columns of the table of grid substations."""
+        gss = self.state.gss
+        return {
+            "gss_id": list(gss.id),
+            "name": list(gss.name),
+            "district": [self.state.districts.name[code] for code in gss.district],
+            "latitude": list(gss.latitude),
+            "longitude": list(gss.longitude),
+        }
+
+    @property
+    def months_complete(self) -> bool:
+        """Does the run cover whole billing months?"""
+        dates = self.points[0].dates
+        return dates[0].day == 1 and dates[-1] == month_end(dates[-1])
+
+    def close(self) -> list[tuple[float, int]]:
+        """Ask the shards' processes what they used, and let them go."""
+        try:
+            usage: list[tuple[float, int]] = self.backend.call("usage", [()] * self.backend.n_shards, "usage")
+        finally:
+            self.backend.close()
+        return usage
+
+
+def resolve_of(scenario: Scenario) -> Any:
+    """What the scenario resolves, as the grid's sampling takes it."""
+    resolve = scenario.grid.resolve
+    if resolve.everything:
+        return "all"
+    return list(resolve.districts) if resolve.districts else float(resolve.fraction)
+
+
+def build_grid(scenario: Scenario) -> tuple[NDArray[np.float64], StateGrid, Selection]:
+    """Planning demand, the state's columns and the feeders to simulate."""
+    design_kw = design_kind_kw(scenario.seed)
+    state = build_state(scenario.seed, design_kw)
+    return design_kw, state, choose(state, resolve_of(scenario), scenario.seed)
+
+
+def specs_for(state: StateGrid, selection: Selection, n_shards: int) -> list[ShardSpec]:
+    """Who owns what: runs of PSSs; consumers at 132 kV and above go with the first."""
+    parts = partition(state, selection, n_shards)
+    return [ShardSpec(index, rows, index == 0) for index, rows in enumerate(parts)]
+
+
+def prepare(
+    scenario: Scenario, folder: RunFolder, n_shards: int, make_backend: Callable[[Sequence[ShardSpec], Shared], Any]
+) -> Prepared:
+    """Build everything and start the shards."""
+    points = plans(scenario)
+    design_kw, state, selection = build_grid(scenario)
+    specs = specs_for(state, selection, n_shards)
+    wanted = frozenset(wanted_tables(scenario))
+    shared = Shared(points, state, selection, design_kw, folder.storage, folder.attempt, wanted)
+    backend = make_backend(specs, shared)
+    try:
+        built: list[BuildAnswer] = backend.call("build", [()] * backend.n_shards, "the population")
+        above = build_above(state, design_kw)
+    except BaseException:
+        backend.close()
+        raise
+    reading_ids = choose_readings(
+        [answer.reading_candidates for answer in built], scenario.output.readings.consumers
+    )
+    consumers = sum(answer.consumers for answer in built)
+    LOG.info("%d consumers, %.0f bytes each", consumers, sum(a.bytes_static for a in built) / max(consumers, 1))
+    return Prepared(
+        scenario=scenario, points=points, state=state, selection=selection, design_kw=design_kw,
+        layout=layout_of(state, selection, specs, built), above=above, backend=backend, consumers=consumers,
+        reading_ids=reading_ids, static_files=[record for answer in built for record in answer.files],
+        assumed=assumed_numbers(points),
+    )  # fmt: skip
+
+
+def wanted_tables(scenario: Scenario) -> list[str]:
+    """Tables that shards write, as far as the scenario asks for them."""
+    tables = ("consumers", "feeders", "transformers", "bills", "readings")
+    return [table for table in tables if scenario.output.wants(table)]
+
+
+def layout_of(
+    state: StateGrid, selection: Selection, specs: list[ShardSpec], built: list[BuildAnswer]
+) -> Layout:
+    """Which rows each shard answers for, and what nobody simulates."""
+    sampled = np.flatnonzero(selection.sampled)
+    unsimulated = np.flatnonzero(~(selection.resolved | selection.sampled))
+    n_pss = len(state.pss.code)
+    cell = state.feeders.pss[unsimulated].astype(np.int64) * N_STRATA + state.feeders.stratum[unsimulated]
+    unresolved = np.bincount(
+        cell, weights=state.feeders.n_consumers[unsimulated].astype(float), minlength=n_pss * N_STRATA
+    )
+    return Layout(
+        n_pss=n_pss,
+        owned_pss=[spec.owned_pss for spec in specs],
+        sampled_feeders=[answer.sampled_feeders for answer in built],
+        owned_ehv=[answer.ehv_rows for answer in built],
+        n_ehv=len(ehv_rows(state)),
+        sampled_order=sampled,
+        sampled_stratum=state.feeders.stratum[sampled].astype(np.int64),
+        sampled_consumers=state.feeders.n_consumers[sampled].astype(np.int64),
+        unresolved_consumers=unresolved.reshape(n_pss, N_STRATA),
+    )

@@ -1,0 +1,111 @@
+"""Readings of the few consumers that a scenario asks for: truth and register, step by step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from twin.meters.register import register_wh
+from twin.powerflow.lv import solve_tile
+from twin.results.schema import arrow_schema
+from twin.results.storage import FileRecord
+from twin.simulation.population import FeederPart, Population
+from twin.simulation.system_tables import interval_starts
+from twin.streams import Stream, uniforms
+from twin.units import WH_PER_KWH
+
+if TYPE_CHECKING:
+    from twin.simulation.block import BlockSolver, BlockState
+    from twin.simulation.meter_state import MeterState
+    from twin.simulation.replicate import ReplicateWorld
+    from twin.simulation.shard import Shared
+
+
+def reading_candidates(shared: Shared, population: Population) -> NDArray[np.float64]:
+    """This shard's candidates for readings: resolved LV consumers with the smallest draws. Rows (draw, consumer_id)."""
+    wanted = shared.points[0].scenario.output.readings.consumers
+    consumers = population.consumers
+    resolved = np.append(shared.selection.resolved, False)[consumers.feeder]
+    ids = consumers.consumer_id[resolved]
+    draw = uniforms(shared.state.seed, Stream.READINGS, ids)
+    order = np.argsort(draw, kind="stable")[:wanted]
+    return np.column_stack([draw[order], ids[order].astype(np.float64)])
+
+
+def choose_readings(candidates: list[NDArray[np.float64]], wanted: int) -> NDArray[np.int64]:
+    """The consumers with the smallest draws of the whole run, rising ids."""
+    rows = np.concatenate(candidates)
+    order = np.lexsort((rows[:, 1], rows[:, 0]))[:wanted]
+    return np.sort(rows[order, 1].astype(np.int64))
+
+
+def reading_files(
+    shared: Shared, name: str, world: ReplicateWorld, meters: MeterState, solver: BlockSolver, block: BlockState,
+    reading_ids: NDArray[np.int64],
+) -> list[FileRecord]:  # fmt: skip
+    """Write the readings of a block, before the meters advance."""
+    ids = world.population.consumers.consumer_id
+    rows = np.searchsorted(ids, reading_ids)
+    rows = rows[(rows < len(ids)) & (ids[np.minimum(rows, len(ids) - 1)] == reading_ids)]
+    if "readings" not in shared.wanted or len(rows) == 0:
+        return []
+    resolution = world.population.consumers.register_resolution_wh(world.smart)
+    records = []
+    for arm in range(len(world.plan.arms)):
+        used_kwh = used_by_step(solver, block, arm, rows)
+        before = meters.kwh[arm][rows].sum(axis=1)
+        cumulative = before[:, None] + np.concatenate([np.zeros((len(rows), 1)), np.cumsum(used_kwh, axis=1)], axis=1)
+        shown = register_wh(cumulative, resolution[rows])
+        case = world.plan.case(arm, world.replicate)
+        table = _rows(case, world, block, ids[rows], used_kwh, np.diff(shown, axis=1) / WH_PER_KWH)
+        path = f"tables/readings/case={case}/{name}.parquet"
+        records.append(shared.storage.write_table(path, "readings", table))
+    return records
+
+
+def used_by_step(
+    solver: BlockSolver, block: BlockState, arm: int, rows: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Energy of some consumers per step at the settled voltages, by solving their DTs once more. [kWh]"""
+    population, steps = solver.population, solver.steps
+    every_step = np.arange(steps, dtype=np.uint8)
+    out = np.zeros((len(rows), steps))
+    result = block.arms[arm]
+    for part in population.feeders:
+        inside = np.flatnonzero((rows >= part.rows.start) & (rows < part.rows.stop))
+        if len(inside) == 0:
+            continue
+        kw = solver.after_response(block, arm, part.rows, solver.draw(block, part.rows))
+        zips = population.consumers.zips[part.rows]
+        by_step = np.zeros((len(kw), steps))
+        for k in dts_of(part, rows[inside]):
+            solve_tile(
+                part.net.lv, k, kw, zips, result.v_dt_pu[part.dts][k], every_step, solver.hours, solver.lv_options,
+                solver.work.lv_scratch, solver.work.tiles, by_step,
+            )  # fmt: skip
+        out[inside] = by_step[rows[inside] - part.rows.start]
+    return out
+
+
+def dts_of(part: FeederPart, rows: NDArray[np.int64]) -> list[int]:
+    """The feeder's DTs that serve some rows of the shard's consumers."""
+    local = rows - part.rows.start
+    return sorted(set((np.searchsorted(part.net.lv.dt_consumer_ptr, local, side="right") - 1).tolist()))
+
+
+def _rows(
+    case: int, world: ReplicateWorld, block: BlockState, ids: NDArray[np.int64], used_kwh: NDArray[np.float64],
+    metered_kwh: NDArray[np.float64],
+) -> pa.Table:  # fmt: skip
+    starts = interval_starts(world.plan.dates[block.number], world.plan.steps)
+    columns = {
+        "case": np.full(used_kwh.size, case, np.int32),
+        "interval_start": np.tile(starts, len(ids)),
+        "consumer_id": np.repeat(ids, len(starts)),
+        "used_kwh": used_kwh.ravel(),
+        "metered_kwh": metered_kwh.ravel(),
+    }
+    return pa.table(columns, schema=arrow_schema("readings"))

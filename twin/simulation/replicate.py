@@ -1,0 +1,100 @@
+"""The world of one replicate: its streams, one draw of every uncertain parameter, its weather, shared by all arms."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.demand.draw import DayTables, day_tables, draw_tile, mean_tile
+from twin.demand.response import draw_parameters
+from twin.demand.weather import CsvWeather, GeneratedWeather, HeatWave, NormalWeather, Weather
+from twin.scenario.schema import Scenario
+from twin.simulation.feeder_block import zone_energy
+from twin.simulation.plan import PointPlan
+from twin.simulation.population import Population
+from twin.simulation.response import Response
+from twin.streams import replicate_seed
+
+if TYPE_CHECKING:
+    from twin.simulation.block import BlockSolver
+
+MID_MONTH = 15
+
+
+@dataclass
+class ReplicateWorld:
+    """One replicate as a shard sees it."""
+
+    plan: PointPlan
+    replicate: int
+    seed: int
+    parameters: dict[str, float]
+    weather: Weather
+    population: Population
+    smart: NDArray[np.bool_]
+    response: Response
+    _expected: dict[tuple[int, int], NDArray[np.float64]] = field(default_factory=dict)
+
+    def day_tables(self, date: dt.date, weather: Weather | None = None, steps: int | None = None) -> DayTables:
+        """Signals of a day for the districts of this shard's consumers."""
+        districts = np.unique(self.population.consumers.district).astype(np.int64)
+        return day_tables(self.seed, weather or self.weather, date, steps or self.plan.steps, districts)
+
+    def add_energy(
+        self, solver: BlockSolver, date: dt.date, total: NDArray[np.float64], *, mean_field: bool
+    ) -> None:
+        """Add a day's demand at nominal voltage by zone: as drawn, or its expectation in normal weather."""
+        day = self.day_tables(date, NormalWeather() if mean_field else None)
+        draw = mean_tile if mean_field else draw_tile
+        zones, traits = self.plan.zones.zone_of_step, self.population.consumers.traits
+        chunk = len(solver.kw)
+        for start in range(0, len(total), chunk):
+            stop = min(start + chunk, len(total))
+            draw(traits, start, stop, day, solver.kw)
+            zone_energy(solver.kw[: stop - start], zones, self.plan.hours, total[start:stop])
+
+    def expected_day_kwh(self, solver: BlockSolver, month: dt.date) -> NDArray[np.float64]:
+        """Mean-field energy of a normal day of a month by zone, shape (n, n_zones). [kWh]"""
+        key = (month.year, month.month)
+        if key not in self._expected:
+            total = np.zeros((len(self.population.consumers), self.plan.zones.n_zones))
+            self.add_energy(solver, month.replace(day=MID_MONTH), total, mean_field=True)
+            self._expected[key] = total
+        return self._expected[key]
+
+
+def weather_of(scenario: Scenario, seed: int) -> Weather:
+    """The scenario's weather in a replicate."""
+    settings, wave = scenario.weather, None
+    if settings.heat_wave is not None:
+        wave = HeatWave(settings.heat_wave.first, settings.heat_wave.last, settings.heat_wave.rise_c)
+    if settings.year == "bihar-normal":
+        return GeneratedWeather(seed, wave)
+    return CsvWeather.read(settings.year)
+
+
+def parameters_of(plan: PointPlan, replicate: int) -> dict[str, float]:
+    """The replicate's draw of every uncertain parameter; ``seeds_per_draw`` replicates share a draw."""
+    experiment = plan.scenario.experiment
+    draw = replicate // experiment.seeds_per_draw
+    return draw_parameters(replicate_seed(plan.scenario.seed, draw), dict(experiment.parameters))
+
+
+def open_world(plan: PointPlan, replicate: int, population: Population) -> ReplicateWorld:
+    """Open a replicate's world on a shard."""
+    seed = replicate_seed(plan.scenario.seed, replicate)
+    parameters = parameters_of(plan, replicate)
+    smart = population.consumers.smart(plan.smart_share)
+    response = Response(plan, population.consumers, smart, parameters)
+    return ReplicateWorld(
+        plan, replicate, seed, parameters, weather_of(plan.scenario, seed), population, smart, response
+    )
+
+
+def drawn_parameters(plan: PointPlan) -> list[dict[str, Any]]:
+    """Every replicate's parameters, for the table of cases."""
+    return [parameters_of(plan, replicate) for replicate in range(plan.replicates)]

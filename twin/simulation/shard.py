@@ -1,0 +1,160 @@
+"""A shard: the PSSs that one worker owns, their consumers as columns, their meters' state, one block after another.
+
+An ordinary class: the driver's process, a test or a Ray actor may hold it. What it answers is a function of the
+scenario, the block and the PSS voltages alone, never of how the state was cut into shards.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.grid.state import StateGrid
+from twin.grid.strata import Selection
+from twin.kernels import instruction_set, source_hash
+from twin.results.storage import FileRecord, Storage
+from twin.simulation.billing_month import bill_files
+from twin.simulation.block import BlockSolver, BlockState
+from twin.simulation.checkpoint import read_meters, write_meters
+from twin.simulation.manifest import process_usage
+from twin.simulation.messages import ArmAnswer, BlockQuestion, BuildAnswer, CommitAnswer
+from twin.simulation.meter_state import MeterState, start_of_month
+from twin.simulation.plan import PointPlan
+from twin.simulation.population import Population, build_population
+from twin.simulation.reading_tables import reading_candidates, reading_files
+from twin.simulation.replicate import ReplicateWorld, open_world
+from twin.simulation.shard_tables import block_files, consumers_file
+from twin.simulation.verification import verify_sample
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ShardSpec:
+    """Which part of the state a shard is."""
+
+    index: int
+    owned_pss: NDArray[np.int32]
+    owns_ehv: bool
+    """The consumers at 132 kV and above belong to this shard."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all shards share; goes to each worker's machine once."""
+
+    points: list[PointPlan]
+    state: StateGrid
+    selection: Selection
+    design_kw: NDArray[np.float64]
+    """Expected demand per kind of consumer on the planning day, shape (n_kinds, 96). [kW]"""
+    storage: Storage
+    attempt: int
+    wanted: frozenset[str]
+    """Tables that the scenario asks for."""
+
+
+class Shard:
+    """Owns some PSSs through a run. Methods are called by the driver in the order build, begin_replicate, (solve ...
+    solve, commit) ..., close."""
+
+    def __init__(self, spec: ShardSpec, shared: Shared) -> None:
+        self.spec, self.shared = spec, shared
+        self.population: Population
+        self.world: ReplicateWorld
+        self.meters: MeterState
+        self.solver: BlockSolver
+        self.block: BlockState
+
+    def identify(self) -> tuple[str, str]:
+        """Hash of the kernels' sources and the instruction set they are compiled for."""
+        return source_hash(), instruction_set()
+
+    def build(self) -> BuildAnswer:
+        """Build the population and write the table of consumers."""
+        began = time.perf_counter()
+        shared = self.shared
+        self.population = build_population(
+            shared.state, shared.selection, self.spec.owned_pss, shared.design_kw, owns_ehv=self.spec.owns_ehv
+        )
+        self.solver = BlockSolver(self.population, shared.points[0].steps)
+        stem = f"s{self.spec.owned_pss[0]:05d}-a{shared.attempt:06d}"
+        files = consumers_file(shared.storage, stem, shared, self.population) if "consumers" in shared.wanted else []
+        population = self.population
+        return BuildAnswer(
+            consumers=len(population.consumers),
+            simulated_feeders=np.array([part.feeder for part in population.feeders], np.int64),
+            sampled_feeders=population.sampled_feeders,
+            ehv_rows=population.ehv_row,
+            files=files,
+            bytes_static=population.consumers.nbytes + self.solver.network_bytes,
+            reading_candidates=reading_candidates(shared, population),
+            seconds=time.perf_counter() - began,
+        )
+
+    def begin_replicate(self, point: int, replicate: int, first_block: int, checkpoint: list[FileRecord]) -> float:
+        """Open the world of a replicate: parameters, weather, month to date; returns seconds spent.
+
+        Starts from the checkpoint if one is given, else from the first day's month to date.
+        """
+        began = time.perf_counter()
+        plan, population = self.shared.points[point], self.population
+        self.world = open_world(plan, replicate, population)
+        if checkpoint:
+            arrays = read_meters(self.shared.storage, checkpoint, population.consumers.consumer_id)
+            self.meters = MeterState.restore(plan, arrays)
+        else:
+            month_to_date = start_of_month(self.world, self.solver, plan.dates[first_block])
+            self.meters = MeterState.begin(plan, month_to_date)
+        return time.perf_counter() - began
+
+    def solve(self, question: BlockQuestion) -> list[ArmAnswer]:
+        """One round of a block: settle every feeder of the asked arms at the given PSS voltages."""
+        if question.first:
+            self.block = BlockState.begin(self.world, self.meters, question.block, self.solver)
+        return self.solver.solve(self.block, question)
+
+    def commit(
+        self,
+        block: int,
+        v_pss_pu: NDArray[np.float64],
+        stem: str,
+        with_checkpoint: bool,
+        reading_ids: NDArray[np.int64],
+    ) -> CommitAnswer:
+        """Accept the block as last solved: advance meters, write tables, and the checkpoint if one is due.
+
+        ``v_pss_pu``, shape (arms, n_owned_pss, steps), is the grid's last answer, against which a sample is verified.
+        """
+        shared, plan = self.shared, self.world.plan
+        assert self.block.number == block, f"block {self.block.number} was solved, {block} is to be committed"
+        name = f"{stem}-s{self.spec.owned_pss[0]:05d}-a{shared.attempt:06d}"
+        began = time.perf_counter()
+        mismatch = verify_sample(self.solver, self.block, v_pss_pu)
+        files = block_files(shared, name, self.world, self.solver, self.block)
+        files += reading_files(shared, name, self.world, self.meters, self.solver, self.block, reading_ids)
+        self.meters.advance(self.block)
+        if self.meters.closes_after(plan.dates[block]):
+            files += bill_files(shared, name, self.world, self.meters, self.solver, plan.dates[block])
+            self.meters.next_month(plan.dates[block])
+        checkpoint = []
+        if with_checkpoint:
+            path = f"checkpoints/{name}"
+            ids = self.population.consumers.consumer_id
+            checkpoint = [write_meters(shared.storage, path, ids, self.meters.arrays())]
+        return CommitAnswer(
+            files=files,
+            checkpoint=checkpoint,
+            failures=self.block.failures,
+            closure=self.block.closure,
+            border_mismatch=mismatch,
+            seconds={"commit": time.perf_counter() - began},
+        )
+
+    def usage(self) -> tuple[float, int]:
+        """CPU seconds and peak memory [bytes] of the process that holds this shard."""
+        return process_usage()
