@@ -249,21 +249,25 @@ class _Tables:
             rows += self.effect(arm, "evening_peak", "dt:worst", (own - flat) * 0.02, flat * 0.0125, "kW")
             spread = np.linspace(0.5, 1.5, made.replicates) if made.replicates > 1 else np.ones(1)
             for outcome, value, reference, unit in (
-                ("energy_moved", 900.0, 310_000.0, "MWh"),
-                ("energy_saved", 260.0, 310_000.0, "MWh"),
+                ("energy_moved", 0.9, 310.0, "GWh"),
+                ("energy_saved", 0.26, 310.0, "GWh"),
                 ("technical_loss", -310.0, 43_000.0, "MWh"),
-                ("overload_hours", -5200.0, 61_000.0, "h"),
+                ("technical_loss_share", -0.02, 14.0, "percentage points"),
+                ("voltage_violations", -0.4, 31.0, "percentage points"),
+                ("dt_overload_hours", -5200.0, 61_000.0, "h"),
                 ("revenue", -4.1e8, 6.2e9, "INR"),
+                ("duty", -1e7, 2e8, "INR"),
                 ("subsidy", 9e7, 5.1e9, "INR"),
+                ("consumer_payment", -5.1e8, 1.3e9, "INR"),
                 ("purchase_cost", -1.2e8, 1.5e9, "INR"),
                 ("bill_unchanged", 1.2, 212.0, "INR/month"),
                 ("bill_response", 0.7, 212.0, "INR/month"),
-                ("consumer_surplus", -0.9, 0.0, "INR/month"),
+                ("surplus", -0.9, 212.0, "INR/month"),
             ):
                 rows += self.effect(arm, outcome, "state", value * s * spread, np.full_like(spread, reference), unit)
             for category, klass in HOMES + OTHERS:
                 group = f"category/{category}/class/{klass}" if klass else f"category/{category}"
-                for outcome, value in (("bill_unchanged", 1.0), ("bill_response", 0.6), ("consumer_surplus", -0.7)):
+                for outcome, value in (("bill_unchanged", 1.0), ("bill_response", 0.6), ("surplus", -0.7)):
                     size = value * s * (klass - 2 if klass else 5)
                     rows += self.effect(arm, outcome, "state", size * spread, np.full_like(spread, 200.0), "INR/month", group)
         return rows

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from twin.report import numbers
 from twin.report.effects import WHOLE_KINDS, Effect, Interval, Verdict, verdict
-from twin.report.facts import Arm, Facts
+from twin.report.facts import Arm, Facts, literal
 from twin.report.settings import floor_percent
 
 LEAD_OUTCOME = "evening_peak"
@@ -101,19 +101,17 @@ def kind_words(facts: Facts, interval: Interval) -> str:
 
 def _all_see_zero(facts: Facts, arm: str) -> bool:
     """Does every consumer whose price the arm would change face a marginal price of zero?"""
-    quoted = arm.replace("'", "''")
-    sql = f"select min(share_at_zero) as least from prices where arm = '{quoted}' and income_class > 0"
+    sql = f"select min(share_at_zero) as least from prices where arm = {literal(arm)} and income_class > 0"
     least = facts.rows(sql)[0]["least"]
     return least is not None and least >= 1.0
 
 
 def home_shares(facts: Facts, arm: Arm, measure: str = "response") -> dict[str, float] | None:
     """Shares of homes that pay the same, more and less a month under an arm; None if the run has no such rows."""
-    quoted = arm.name.replace("'", "''")
     row = facts.rows(
         "select sum(consumers) as homes, sum(consumers * share_same) / sum(consumers) as same, "
         "sum(consumers * share_more) / sum(consumers) as more, sum(consumers * share_less) / sum(consumers) as less "
-        f"from gains where arm = '{quoted}' and measure = '{measure}' and income_class > 0 and consumers > 0"
+        f"from gains where arm = {arm.sql} and measure = '{measure}' and income_class > 0 and consumers > 0"
     )[0]
     if row["homes"] is None:
         return home_shares(facts, arm, "unchanged") if measure == "response" else None
@@ -152,9 +150,9 @@ def what_matters(facts: Facts, effect: Effect | None) -> Markup:
     """Third sentence: the assumption that would change the answer most, or that this run cannot say."""
     rows = []
     if effect is not None and effect.reference:
-        arm, outcome = effect.arm.replace("'", "''"), effect.outcome.replace("'", "''")
+        arm = literal(facts.arm(effect.arm).base)
         rows = facts.rows(
-            f"select * from sensitivity where arm = '{arm}' and outcome = '{outcome}' "
+            f"select * from sensitivity where arm = {arm} and outcome = {literal(effect.outcome)} "
             "order by abs(value_high - value_low) desc, parameter"
         )
     if not rows or effect is None or not effect.reference:

@@ -44,7 +44,7 @@ def _changes(facts: Facts, effect: Effect) -> list[float]:
         for row in facts.cases
         if row["case"] in by_case
     }
-    flat = facts.reference.name
+    flat = facts.reference_of(facts.arm(effect.arm)).name
     return sorted(
         value - values[flat, replicate]
         for (arm, replicate), value in values.items()

@@ -58,13 +58,24 @@ class Arm:
     """One arm with the colour, dash and marker it keeps in every figure."""
 
     name: str
+    """As tables write it; with a sweep the swept values follow the arm's own name."""
     label: str
     index: int
+    """Position of the arm in the scenario; every sweep point repeats it."""
+    base: str
+    """The arm's own name."""
+    sweep: str
+    """Swept values as table `cases` writes them."""
 
     @property
     def is_reference(self) -> bool:
         """Is this the first arm, against which the others are compared?"""
         return self.index == 0
+
+    @property
+    def sql(self) -> str:
+        """The name as a SQL literal."""
+        return literal(self.name)
 
     @property
     def style(self) -> int:
@@ -101,6 +112,11 @@ class Facts:
         self.manifest = run.manifest
         self.scenario = run.scenario
 
+    @cached_property
+    def digest(self) -> str:
+        """Content hash of the run: the manifest's, else computed from the tables."""
+        return str(self.manifest.get("digest") or self.run.digest())
+
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """Result of a query as dictionaries. Only summaries: never a row per consumer."""
         return self.run.query(sql).to_pylist()
@@ -117,9 +133,14 @@ class Facts:
 
     @cached_property
     def arms(self) -> list[Arm]:
-        """Arms in the scenario's order; the first is the reference."""
-        names = list(dict.fromkeys(self.arm_name(row["arm"], row["sweep"]) for row in self.cases))
-        return [Arm(name, clean(name, 40), index) for index, name in enumerate(names)]
+        """Arms in the scenario's order, sweep point by sweep point; the first is the reference."""
+        bases = list(dict.fromkeys(row["arm"] for row in self.cases))
+        pairs = dict.fromkeys((row["sweep"], row["arm"]) for row in self.cases)
+        arms = []
+        for sweep, base in pairs:
+            name = self.arm_name(base, sweep)
+            arms.append(Arm(name, clean(name, 40), bases.index(base), base, sweep))
+        return arms
 
     def arm_name(self, arm: str, sweep: str) -> str:
         """An arm as tables name it: with a sweep the swept values follow its name."""
@@ -132,13 +153,17 @@ class Facts:
 
     @property
     def treatments(self) -> list[Arm]:
-        """All arms but the first."""
-        return self.arms[1:]
+        """All arms but the first, at every sweep point."""
+        return [arm for arm in self.arms if not arm.is_reference]
+
+    def reference_of(self, arm: Arm) -> Arm:
+        """The first arm at the same sweep point."""
+        return next(other for other in self.arms if other.is_reference and other.sweep == arm.sweep)
 
     @property
     def overlaid(self) -> list[Arm]:
-        """Treatments that share one chart."""
-        return self.treatments[:MOST_OVERLAID]
+        """Treatments that share one chart: those of the first sweep point."""
+        return [arm for arm in self.treatments if arm.sweep == self.reference.sweep][:MOST_OVERLAID]
 
     def arm(self, name: str) -> Arm:
         """The arm of this name."""
@@ -189,20 +214,22 @@ class Facts:
 
     @cached_property
     def resolved_districts(self) -> list[str]:
-        """Districts simulated consumer by consumer, by the feeder list."""
-        rows = self.rows("select distinct district from feeder_list where resolved order by district")
-        whole = _section(_section(self.scenario, "grid"), "resolve").get("districts", [])
-        return [row["district"] for row in rows if row["district"] in whole]
+        """Districts simulated consumer by consumer, as the scenario asks."""
+        return sorted(_section(_section(self.scenario, "grid"), "resolve").get("districts") or [])
+
+    @property
+    def resolves_all(self) -> bool:
+        """Is every feeder of the state simulated?"""
+        return _section(self.scenario, "grid").get("resolve") == "all"
 
     @cached_property
     def windows(self) -> list[Window]:
         """Periods of the first treatment whose multiplier the scenario states and that table `prices` places."""
         for arm in self.treatments:
-            stated = _section(_section(_section(_section(self.scenario, "experiment"), "arms"), arm.name), "tariff")
+            stated = _section(_section(_section(_section(self.scenario, "experiment"), "arms"), arm.base), "tariff")
             settings = _section(stated, "time_of_day")
             placed: dict[str, list[tuple[float, float]]] = {}
-            quoted = arm.name.replace("'", "''")
-            sql = f"""select distinct period, "start", "end" from prices where arm = '{quoted}' order by all"""
+            sql = f'select distinct period, "start", "end" from prices where arm = {arm.sql} order by all'
             for row in self.rows(sql):
                 placed.setdefault(row["period"], []).extend(clock_spans(row["start"], row["end"]))
             windows = [
@@ -223,6 +250,11 @@ class Facts:
     def category_order(self) -> dict[str, int]:
         """Order of billing categories."""
         return {category.category: position for position, category in enumerate(datapack.categories())}
+
+    @cached_property
+    def industry(self) -> frozenset[str]:
+        """Billing categories of industry, whose amounts need a scale of their own."""
+        return frozenset(c.category for c in datapack.categories() if c.smart_share_group == "industrial")
 
     def category_name(self, category: str) -> str:
         """The reader's name of a billing category."""
@@ -245,7 +277,7 @@ class Facts:
     def assumed_id(self, name: str) -> str:
         """Page anchor of an assumed number, or of the whole list if it is not in it."""
         for position, entry in enumerate(self.assumed, start=1):
-            if entry["name"] == name:
+            if entry["name"] in (name, name.rpartition(".")[2]) or name.endswith(f".{entry['name']}"):
                 return f"assumed-{position}"
         return "data-quality"
 
@@ -253,6 +285,11 @@ class Facts:
 def exact_sum(expression: str) -> str:
     """SQL of a sum that gives the same bits in any order of rows: millionths, added as whole numbers."""
     return f"(sum(round(({expression}) * 1e6)::hugeint) / 1e6)"
+
+
+def literal(text: str) -> str:
+    """Text as a SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def clock_spans(start: str, end: str) -> list[tuple[float, float]]:

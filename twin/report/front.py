@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from twin.analysis.ledger import is_closed, ledger_rows
 from twin.report import numbers
 from twin.report.answer import day_words, home_shares, judged, kind_words, lead_effect, money_words
 from twin.report.catalogue import DESCRIPTION_LIMIT, clean
 from twin.report.effects import Effect, Verdict
 from twin.report.facts import Arm, Facts
 from twin.report.figures import ledger
+from twin.report.figures.prices import home_share_at_zero
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,10 @@ def front_page(facts: Facts) -> Front:
 
 def ledger_verdict(facts: Facts) -> str:
     """``closes``, ``does not close`` or ``missing``."""
-    if not ledger.ledger(facts):
+    rows = ledger_rows(facts.manifest)
+    if not rows:
         return facts.t.text("tile.ledger.none")
-    return facts.t.text("tile.ledger.closed" if ledger.is_closed(facts) else "tile.ledger.open")
+    return facts.t.text("tile.ledger.closed" if is_closed(rows) else "tile.ledger.open")
 
 
 def _facts(facts: Facts) -> list[tuple[str, str]]:
@@ -64,7 +67,7 @@ def _facts(facts: Facts) -> list[tuple[str, str]]:
         (t.text("meta.arms"), t.text(key, names=names, reference=facts.reference.label)),
         (t.text("meta.consumers"), _consumers(facts)),
         (t.text("meta.replicates"), t.text(draws, n=facts.replicates)),
-        (t.text("meta.run"), f"{clean(str(facts.scenario.get('name', '')), 64)} {facts.run.digest()[:12]}"),
+        (t.text("meta.run"), f"{clean(str(facts.scenario.get('name', '')), 64)} {facts.digest[:12]}"),
     ]
 
 
@@ -97,9 +100,10 @@ def banners(facts: Facts) -> list[str]:
     elif total:
         where = "; ".join(t.text("banner.failed.where", **failure) for failure in failures[:3])
         lines.append(t.text("banner.failed.many", n=numbers.number(total), where=where))
-    if not ledger.ledger(facts):
+    rows = ledger_rows(facts.manifest)
+    if not rows:
         lines.append(t.text("banner.no_ledger"))
-    elif not ledger.is_closed(facts):
+    elif not is_closed(rows):
         lines.append(t.text("banner.ledger"))
     return lines
 
@@ -126,7 +130,7 @@ def _peak_tile(facts: Facts, arm: Arm, effect: Effect | None) -> Tile:
 
 
 def _overload_tile(facts: Facts, arm: Arm) -> Tile:
-    return Tile(facts.t.text("tile.overload"), *_relative(facts, arm, facts.effect("overload_hours", arm.name)))
+    return Tile(facts.t.text("tile.overload"), *_relative(facts, arm, facts.effect("dt_overload_hours", arm.name)))
 
 
 def _relative(facts: Facts, arm: Arm, effect: Effect | None) -> tuple[list[str], list[str]]:
@@ -188,24 +192,10 @@ def _homes_tile(facts: Facts, arm: Arm) -> Tile:
     if shares is None:
         return Tile(name, [facts.t.text("tile.none")])
     lines = [facts.t.text("tile.homes.detail", arm=arm.label, homes=numbers.count(shares["homes"]).both())]
-    zero = share_at_zero(facts, arm)
+    zero = home_share_at_zero(facts, arm)
     if zero is not None:
         lines.append(facts.t.text("tile.homes.zero", share=numbers.share(zero)))
     return Tile(name, [numbers.share(shares["same"])], lines)
-
-
-def share_at_zero(facts: Facts, arm: Arm) -> float | None:
-    """Share of homes whose marginal price is zero in every period under an arm; None if the run does not say."""
-    quoted = arm.name.replace("'", "''")
-    row = facts.rows(
-        "with homes as (select category, income_class, max(consumers) as consumers from gains "
-        "where income_class > 0 group by all), "
-        "least as (select category, income_class, min(share_at_zero) as share from prices "
-        f"where arm = '{quoted}' and income_class > 0 group by all) "
-        "select sum(consumers * share) / sum(consumers) as share from least join homes using (category, income_class)"
-    )[0]
-    share = row["share"]
-    return None if share is None else float(share)
 
 
 def _money_tile(facts: Facts, arm: Arm) -> Tile:
@@ -223,9 +213,9 @@ def _money_tile(facts: Facts, arm: Arm) -> Tile:
 
 
 def _ledger_tile(facts: Facts) -> Tile:
-    lines = ledger.ledger(facts).values()
-    closures = [abs(line["closure"]) for line in lines if line.get("closure") is not None]
-    borders = [abs(line["border_mismatch"]) for line in lines if line.get("border_mismatch") is not None]
+    rows = ledger_rows(facts.manifest)
+    closures = [abs(row.closure) for row in rows if row.closure is not None]
+    borders = [abs(row.border_mismatch) for row in rows if row.border_mismatch is not None]
     details = []
     if closures:
         border = numbers.scientific(max(borders)) if borders else ""

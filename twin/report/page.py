@@ -20,7 +20,20 @@ from twin.report import csvs, front, numbers
 from twin.report.answer import answer
 from twin.report.catalogue import Catalogue, clean
 from twin.report.facts import Facts, RunTables
-from twin.report.figures import base, glance, ledger, load
+from twin.report.figures import (
+    base,
+    calibration,
+    gains,
+    glance,
+    ledger,
+    load,
+    losses,
+    money,
+    prices,
+    sensitivity,
+    stations,
+    stress,
+)
 from twin.report.quality import assumed_rows, synthetic_parts
 
 
@@ -100,6 +113,14 @@ def sections(facts: Facts) -> list[Section]:
     parts = [
         Section("glance", t.text("section.glance"), _present([glance.build(facts)])),
         Section("load", t.text("section.load"), load.build(facts)),
+        Section("price", t.text("section.price"), _present([prices.build(facts)])),
+        Section("gains", t.text("section.gains"), gains.build(facts)),
+        Section("money", t.text("section.money"), _present([money.build(facts)])),
+        Section("map", t.text("section.map"), _present([stations.build(facts)])),
+        Section("stress", t.text("section.stress"), _present([stress.build(facts)])),
+        Section("losses", t.text("section.losses"), _present([losses.build(facts)])),
+        Section("sensitivity", t.text("section.sensitivity"), _present([sensitivity.build(facts)])),
+        Section("calibration", t.text("section.calibration"), _present([calibration.build(facts)])),
     ]
     return [part for part in parts if part.figures or part.lines]
 
@@ -167,7 +188,7 @@ def reproduction(facts: Facts) -> dict[str, Any]:
         "command": clean(str(manifest.get("command", "")), 500),
         "seed": clean(str(manifest.get("seed", ""))),
         "instruction_set": clean(str(manifest.get("instruction_set", ""))),
-        "digest": facts.run.digest(),
+        "digest": facts.digest,
         "versions": [(clean(name), clean(version)) for name, version in sorted(versions.items())],
         "attempts": numbers.number(float(manifest["attempts"])) if "attempts" in manifest else "",
         "scenario": "\n".join(lines),

@@ -10,7 +10,7 @@ from twin.report.facts import Facts
 from twin.report.figures import base, rows
 from twin.report.settings import floor_percent, setting
 
-PERCENT_OUTCOMES = ("evening_peak", "technical_loss", "overload_hours")
+PERCENT_OUTCOMES = ("evening_peak", "technical_loss", "dt_overload_hours")
 MOST_DISTRICTS = 2
 
 
@@ -21,10 +21,10 @@ def build(facts: Facts) -> base.Figure | None:
         return None
     floor = floor_percent("evening_peak")
     least = float(setting("least_difference_axis"))
-    scales = [[row for row in own if row.effect.outcome != "overload_hours"]]
-    scales.append([row for row in own if row.effect.outcome == "overload_hours"])
+    scales = [[row for row in own if row.effect.outcome != "dt_overload_hours"]]
+    scales.append([row for row in own if row.effect.outcome == "dt_overload_hours"])
     titles = (facts.t.text("fig1.axis", reference=facts.reference.label), facts.t.text("fig1.axis_overload"))
-    floors = (floor, floor_percent("overload_hours"))
+    floors = (floor, floor_percent("dt_overload_hours"))
     charts = [
         rows.panel(part, title, strip, least * (1 if strip == floor else 10), facts.t)
         for part, title, strip in zip(scales, titles, floors, strict=True)

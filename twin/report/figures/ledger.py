@@ -6,40 +6,21 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from twin.analysis.ledger import CLOSED, is_closed, ledger_rows
 from twin.report import numbers
 from twin.report.catalogue import clean
 from twin.report.facts import Facts
 from twin.report.figures import base
 
 
-def closed(line: Mapping[str, Any]) -> bool:
-    """Does one level of the ledger close, inside and at its border?"""
-    return _within(line, "closure", "closure_limit") and _within(line, "border_mismatch", "border_limit")
-
-
-def _within(line: Mapping[str, Any], value: str, limit: str) -> bool:
-    return line.get(value) is None or line.get(limit) is None or abs(line[value]) <= line[limit]
-
-
-def ledger(facts: Facts) -> Mapping[str, Mapping[str, Any]]:
-    """Lines of the ledger by level, as in the manifest."""
-    return facts.manifest.get("energy_balance") or {}
-
-
-def is_closed(facts: Facts) -> bool:
-    """Is there a ledger, and does every level of it close?"""
-    return bool(ledger(facts)) and all(closed(line) for line in ledger(facts).values())
-
-
 def build(facts: Facts) -> base.Figure:
     """Closure and border mismatch of every level beside their limits."""
-    levels = ledger(facts)
+    levels = ledger_rows(facts.manifest)
     rows = []
-    for level, line in levels.items():
-        verdict = facts.t.text("ledger.closed" if closed(line) else "ledger.open")
-        cells = [_power(line.get(name)) for name in ("closure", "closure_limit", "border_mismatch", "border_limit")]
-        rows.append((facts.t.name("level", level), *cells, verdict))
-    key = "ledger.title.closed" if is_closed(facts) else "ledger.title.open" if levels else "ledger.title.none"
+    for line in levels:
+        cells = [_power(v) for v in (line.closure, line.closure_limit, line.border_mismatch, line.border_limit)]
+        rows.append((facts.t.name("level", line.level), *cells, facts.t.name("ledger", line.verdict)))
+    key = "ledger.title.closed" if is_closed(levels) else "ledger.title.open" if levels else "ledger.title.none"
     columns = ("level", "closure", "limit", "border_mismatch", "limit", "verdict")
     return base.Figure(
         number="12",
@@ -56,14 +37,14 @@ def build(facts: Facts) -> base.Figure:
         csv_header=("level", "closure", "closure_limit", "border_mismatch", "border_limit", "closed"),
         csv_rows=[
             (
-                level,
-                line.get("closure"),
-                line.get("closure_limit"),
-                line.get("border_mismatch"),
-                line.get("border_limit"),
-                closed(line),
+                line.level,
+                line.closure,
+                line.closure_limit,
+                line.border_mismatch,
+                line.border_limit,
+                line.verdict == CLOSED,
             )
-            for level, line in levels.items()
+            for line in levels
         ],
     )
 

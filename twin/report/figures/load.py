@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from twin.report import numbers
 from twin.report.catalogue import chart_label
 from twin.report.effects import SMALL_RUN
-from twin.report.facts import Arm, Facts, exact_sum
+from twin.report.facts import Arm, Facts, exact_sum, literal
 from twin.report.figures import base
 from twin.report.settings import setting
 from twin.units import KW_PER_MW
@@ -61,10 +61,9 @@ def _state(facts: Facts, day: Any) -> Curves:
 
 def _district(facts: Facts, district: str) -> Curves:
     """Load of a resolved district's 11 kV feeders, mean over all days."""
-    quoted = district.replace("'", "''")
     found = facts.columns(
         f'select "case", hour(interval_start) as h, minute(interval_start) as m, {exact_sum("sent_kw")} as kw from feeders '
-        f"where feeder_id in (select feeder_id from feeder_list where resolved and district = '{quoted}') "
+        f"where feeder_id in (select feeder_id from feeder_list where resolved and district = {literal(district)}) "
         "group by all order by all"
     )
     mw = found["kw"] / facts.days / KW_PER_MW

@@ -1,0 +1,124 @@
+"""Figure 10: which assumption matters most, one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from twin.report import numbers
+from twin.report.answer import lead_effect
+from twin.report.catalogue import wrapped_label
+from twin.report.effects import Effect
+from twin.report.facts import Facts, literal
+from twin.report.figures import base
+
+ROW_PX = 36
+MOST_ROWS = 12
+Row = Mapping[str, Any]
+
+
+def build(facts: Facts) -> base.Figure | None:
+    """Bars from the central value to each end of every swept setting; None without a sweep."""
+    effect = lead_effect(facts)
+    if effect is None:
+        return None
+    arm = literal(facts.arm(effect.arm).base)
+    rows = facts.rows(
+        f"select * from sensitivity where outcome = {literal(effect.outcome)} and arm = {arm} "
+        "order by abs(value_high - value_low) desc, parameter"
+    )
+    if not rows:
+        return None
+    shown = rows[:MOST_ROWS]
+    first = facts.t.name("parameter", rows[0]["parameter"])
+    label = facts.arm(effect.arm).label
+    names = ("parameter", "low_setting", "high_setting", "value_at_low", "value_at_high", "confidence")
+    return base.Figure(
+        number="10",
+        title=facts.t.text("fig10.title", parameter=first),
+        subtitle=facts.t.text("fig10.subtitle", arm=label, unit=effect.unit, outcome=facts.t.name("outcome", effect.outcome)),
+        alt=facts.t.text("fig10.alt", parameter=first, low=_value(rows[0]["value_low"]), high=_value(rows[0]["value_high"])),
+        help=[facts.t.text("fig10.help")],
+        table=base.Table(
+            facts.t.text("fig10.caption"),
+            [facts.t.text(f"column.{name}") for name in names],
+            [_line(facts, row) for row in rows],
+            frozenset({1, 2, 3, 4}),
+        ),
+        csv_header=("outcome", "arm", "parameter", "low", "high", "value_low", "value_high", "confidence"),
+        csv_rows=[
+            tuple(
+                row[name]
+                for name in ("outcome", "arm", "parameter", "low", "high", "value_low", "value_high", "confidence")
+            )
+            for row in rows
+        ],
+        charts=[_chart(facts, effect, shown)],
+        keys=[
+            base.Key(base.bar_sample("#FFFFFF", base.INK), facts.t.text("key.low_setting")),
+            base.Key(base.bar_sample("#8C8C8C", base.INK), facts.t.text("key.high_setting")),
+        ],
+    )
+
+
+def _line(facts: Facts, row: Row) -> tuple[str, ...]:
+    return (
+        facts.t.name("parameter", row["parameter"]),
+        *(_setting(row[name]) for name in ("low", "high")),
+        *(_value(row[name]) for name in ("value_low", "value_high")),
+        facts.t.name("confidence", row["confidence"]),
+    )
+
+
+def _setting(value: float) -> str:
+    return f"{value:g}".replace("-", numbers.MINUS)
+
+
+def _value(value: float) -> str:
+    return numbers.number(value, max(numbers.decimals_for_figures(value), 0), signed=True)
+
+
+def _chart(facts: Facts, effect: Effect, rows: Sequence[Row]) -> base.Chart:
+    central = effect.value
+    ends = [row[name] for row in rows for name in ("value_low", "value_high")]
+    low, high = base.nice_range(min([*ends, central]), max([*ends, central]), 0.0, room=0.2)
+    data = []
+    for name, fill in (("value_low", "#FFFFFF"), ("value_high", "#8C8C8C")):
+        data.append(
+            {
+                "type": "bar",
+                "orientation": "h",
+                "x": base.rounded([row[name] - central for row in rows], 4),
+                "base": [round(central, 4)] * len(rows),
+                "y": list(range(len(rows))),
+                "width": 0.55,
+                "marker": {"color": fill, "line": {"color": base.INK, "width": 1}},
+                "hoverinfo": "skip",
+            }
+        )
+    notes = []
+    for place, row in enumerate(rows):
+        for value, start in ((row["value_low"], row["low"]), (row["value_high"], row["high"])):
+            side = "right" if value < central else "left"
+            shift = -4 if value < central else 4
+            text = f"{_value(value)} ({_setting(start)})"
+            notes.append(base.note(text, value, place, xanchor=side, xshift=shift))
+    labels = [
+        wrapped_label(facts.t.name("parameter", row["parameter"]) + ("*" if row["confidence"] == "assumed" else ""))
+        for row in rows
+    ]
+    look = base.layout(
+        (140, 12, 8, 44),
+        barmode="overlay",
+        xaxis=base.axis(facts.t.text("fig10.axis", unit=effect.unit), range=[low, high], nticks=6),
+        yaxis=base.axis(
+            range=[len(rows) - 0.4, -0.6], tickvals=list(range(len(rows))), ticktext=labels, showgrid=False, ticks=""
+        ),
+        shapes=[
+            base.rule(0, 0, -0.6, len(rows) - 0.4, line={"color": base.INK, "width": 1, "dash": "dot"}),
+            base.rule(central, central, -0.6, len(rows) - 0.4),
+        ],
+        annotations=notes,
+    )
+    height = len(rows) * ROW_PX + 64
+    return base.Chart(data, look, height, {"margin": look["margin"] | {"l": 112}}, height)
