@@ -153,7 +153,7 @@ def _category_row(tariff: Tariff, name: str, on: date) -> list[int]:
     row[SLAB_COUNT] = len(category.slabs)
     row[FIXED_PAISE] = _paise(category.fixed.inr_per_month)
     row[FIXED_BASIS] = BASES.index(category.fixed.basis)
-    row[DUTY_SHARE] = _percent(tariff.duty.percent)
+    row[DUTY_SHARE] = 0 if name in tariff.duty.exempt else _percent(tariff.duty.percent)
     row[DUTY_ON_NET] = tariff.duty.base == "energy_after_subsidy"
     row[REBATE_RATE] = _paise(per_kwh) * RATE_PER_PAISA if eligible and per_kwh is not None else 0
     row[REBATE_SHARE] = _percent(share) if eligible and share is not None else 0

@@ -105,6 +105,7 @@ class Duty(_Part):
 
     percent: Number
     base: Literal["energy_before_subsidy", "energy_after_subsidy"]
+    exempt: Names
 
 
 class PrepaidRebate(_Part):
@@ -215,7 +216,7 @@ def _line(node: yaml.Node | None, path: tuple[Any, ...]) -> str:
 def _inconsistencies(tariff: Tariff) -> Iterator[tuple[tuple[Any, ...], str]]:
     """What types cannot say: (path, problem)."""
     known = {row.category: row for row in categories()}
-    for name in known.keys() - tariff.categories.keys():
+    for name in sorted(known.keys() - tariff.categories.keys()):
         yield ("categories",), f"category '{name}' has no rates"
     for name, category in tariff.categories.items():
         if name not in known:
@@ -223,13 +224,14 @@ def _inconsistencies(tariff: Tariff) -> Iterator[tuple[tuple[Any, ...], str]]:
         elif category.tariff_row != known[name].tariff_row:
             yield ("categories", name, "tariff_row"), f"categories.csv says '{known[name].tariff_row}'"
         yield from _slab_problems(("categories", name, "slabs"), category.slabs)
-    lists = [("prepaid_rebate",), *(("free_units", k) for k in range(len(tariff.free_units)))]
-    groups: list[Names] = [tariff.prepaid_rebate.categories, *(row.categories for row in tariff.free_units)]
+    lists = [("duty",), ("prepaid_rebate",), *(("free_units", k) for k in range(len(tariff.free_units)))]
+    groups: list[Names] = [tariff.duty.exempt, tariff.prepaid_rebate.categories]
+    groups += [row.categories for row in tariff.free_units]
     lists += [("time_of_day", k) for k in range(len(tariff.time_of_day))]
     groups += [row.categories for row in tariff.time_of_day]
     for path, group in zip(lists, groups, strict=True):
-        for name in set(group) - known.keys():
-            yield (*path, "categories"), f"no such billing category '{name}'"
+        for name in sorted(set(group) - known.keys()):
+            yield path, f"no such billing category '{name}'"
     for k, row in enumerate(tariff.free_units):
         if row.kwh.value != int(row.kwh.value) or row.kwh.value > 1000:
             yield ("free_units", k, "kwh"), "must be whole kWh, at most 1000"
@@ -259,7 +261,7 @@ def _slab_problems(path: tuple[Any, ...], slabs: tuple[Slab, ...]) -> Iterator[t
 def _time_of_day_problems(tariff: Tariff) -> Iterator[tuple[tuple[Any, ...], str]]:
     seen: set[str] = set()
     for k, row in enumerate(tariff.time_of_day):
-        for name in seen.intersection(row.categories):
+        for name in sorted(seen.intersection(row.categories)):
             yield ("time_of_day", k, "categories"), f"category '{name}' has two time-of-day rows"
         seen.update(row.categories)
         try:
