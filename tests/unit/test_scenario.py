@@ -71,7 +71,11 @@ def test_the_command_line_wins_over_the_file() -> None:
 
 
 def test_an_override_may_hold_a_mapping_or_begin_a_section() -> None:
-    overrides = ["grid.resolve={districts: [Patna, Gaya, Patna]}", "output.readings.consumers=7", "weather.heat_wave=null"]
+    overrides = [
+        "grid.resolve={districts: [Patna, Gaya, Patna]}",
+        "output.readings.consumers=7",
+        "weather.heat_wave=null",
+    ]
     scenario = parse_scenario(SMALL, overrides=overrides)
     assert scenario.grid.resolve.districts == ("Patna", "Gaya")
     assert scenario.output.readings.consumers == 7
@@ -178,7 +182,13 @@ def test_hours_as_minutes(hours: str, minutes: tuple[int, int]) -> None:
 
 def test_a_window_over_midnight_holds_both_sides() -> None:
     periods = {"night": "22-06"}
-    assert [period_at(periods, hour * 60) for hour in (21, 22, 0, 5, 6)] == ["normal", "night", "night", "night", "normal"]
+    assert [period_at(periods, hour * 60) for hour in (21, 22, 0, 5, 6)] == [
+        "normal",
+        "night",
+        "night",
+        "night",
+        "normal",
+    ]
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

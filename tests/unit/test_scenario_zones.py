@@ -54,7 +54,9 @@ def test_eight_zones_are_the_most() -> None:
 
 def test_a_sweep_that_makes_too_many_zones_is_refused() -> None:
     windows = ", ".join(f'p{i}: {{hours: "{i:02d}-{i + 1:02d}", multiplier: 1.1}}' for i in range(4))
-    arm = f"    x: {{tariff: {{time_of_day: {{applies_to: gross, {windows}, q: {{hours: '04-05', multiplier: 1}}}}}}}}\n"
+    arm = (
+        f"    x: {{tariff: {{time_of_day: {{applies_to: gross, {windows}, q: {{hours: '04-05', multiplier: 1}}}}}}}}\n"
+    )
     sweep = 'sweep: {experiment.arms.x.tariff.time_of_day.q.hours: ["04-05", "10-18"]}\n'
     with pytest.raises(ScenarioError, match="tariff zones") as caught:
         parse_scenario(BASE.replace("STEP", "15") + arm + sweep)

@@ -12,7 +12,7 @@ NORMAL = "normal"
 """Name of the hours that no period covers; their multiplier is 1."""
 
 _HOURS = re.compile(r"(\d{1,2})(?::(\d{2}))?\s*-\s*(\d{1,2})(?::(\d{2}))?")
-_FIX = "write hours as \"09-17\" or \"06:30-10:00\"; \"22-06\" runs over midnight"
+_FIX = 'write hours as "09-17" or "06:30-10:00"; "22-06" runs over midnight'
 
 
 def minutes_of(hours: str) -> tuple[int, int]:
@@ -32,7 +32,7 @@ def minutes_of(hours: str) -> tuple[int, int]:
     if max(start, end) > MINUTES_PER_DAY or int(match[2] or 0) > 59 or int(match[4] or 0) > 59:
         raise refuse(f"'{hours}' leaves the day", "use hours from 00:00 to 24:00")
     if start % MINUTES_PER_DAY == end:
-        raise refuse(f"'{hours}' is empty", _FIX + "; \"00-24\" is the whole day")
+        raise refuse(f"'{hours}' is empty", _FIX + '; "00-24" is the whole day')
     start %= MINUTES_PER_DAY
     return start, end if end > start else end + MINUTES_PER_DAY
 
