@@ -8,6 +8,7 @@ the resolved district Sheohar; 3 and 4 are sampled for stratum 0 (weight 10), 5 
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import duckdb
@@ -44,6 +45,12 @@ FEEDERS = (  # feeder, district, discom, stratum, resolved, sampled, weight
 STATE_LOSSES = ("loss_ehv_mw", "loss_33kv_mw", "loss_11kv_mw", "loss_dt_mw", "loss_lv_mw")
 
 
+@lru_cache(maxsize=1)
+def _database() -> duckdb.DuckDBPyConnection:
+    """One database for all reads of the tests: opening one takes longer than a test's work."""
+    return duckdb.connect()
+
+
 class FakeRun:
     """Tables in memory; rows come in the order they were given, whatever it is."""
 
@@ -56,9 +63,9 @@ class FakeRun:
         rows = self.tables.get(name, arrow_schema(name).empty_table())
         if where is None:
             return rows.select(columns) if columns else rows
-        with duckdb.connect() as connection:
+        chosen = ", ".join(f'"{column}"' for column in columns) if columns else "*"
+        with _database().cursor() as connection:
             connection.register("rows", rows)
-            chosen = ", ".join(f'"{column}"' for column in columns) if columns else "*"
             return connection.sql(f"SELECT {chosen} FROM rows WHERE {where}").to_arrow_table()
 
     def shuffled(self, seed: int) -> FakeRun:

@@ -16,14 +16,15 @@ from twin.analysis.design import read_experiment
 from twin.analysis.effect_rows import over_replicates
 from twin.analysis.effects import effects_and_gains
 from twin.analysis.frames import read_consumers, read_feeders
+from twin.analysis.loads import CaseLoads
 from twin.analysis.network_effects import moved
 from twin.errors import RunFolderError
 from twin.results.schema import arrow_schema
 
 
 def effects_of(run):
-    feeders = read_feeders(run)
-    return effects_and_gains(run, read_experiment(run), feeders, read_consumers(run, feeders))
+    loads = CaseLoads(run, read_feeders(run))
+    return effects_and_gains(loads, read_experiment(run), read_consumers(run, loads.feeders))
 
 
 def rows_of(table, **key):

@@ -267,7 +267,7 @@ def test_a_lost_feeder_and_a_lost_consumer_are_named():
 def test_uneven_feeder_rows_are_refused():
     run = hand_run()
     rows = run.tables["feeders"]
-    with pytest.raises(RunFolderError, match="not the same feeders in each of 4 steps"):
+    with pytest.raises(RunFolderError, match="case 0: 23 rows are not the 6 simulated feeders in each of 4 steps"):
         analyse(run.replaced(feeders=rows.slice(1)), {})
 
 

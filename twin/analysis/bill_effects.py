@@ -8,18 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.analysis.bills import (
-    MEASURES,
-    MONEY,
-    CellSums,
-    Money,
-    Window,
-    cell_sums,
-    check_same_bills,
-    monthly_inr,
-    read_money,
-    read_window,
-)
+from twin.analysis.bills import MEASURES, MONEY, Bills, CellSums, Money, cell_sums, check_same_bills, read_bills
 from twin.analysis.design import Experiment
 from twin.analysis.effect_rows import EffectRows
 from twin.analysis.frames import Consumers, Feeders, areas, groups
@@ -39,16 +28,6 @@ class BaseSums:
     bill: CellSums
 
 
-@dataclass(frozen=True)
-class Base:
-    """The first arm of one replicate while its pairs are made: windows, monthly bill by billed consumer, money."""
-
-    window: Window
-    month_inr: FloatArray
-    money: Money
-    sums: BaseSums
-
-
 @dataclass
 class ArmTally:
     """What the pass keeps of one arm: an entry per replicate in every list."""
@@ -66,10 +45,14 @@ def add_bill_effects(
     tallies = [ArmTally() for _ in range(n_arms)]
     bases = []
     for replicate in range(n_replicates):
-        base = _read_base(run, feeders, consumers, experiment.case[point, 0, replicate])
+        base = read_bills(run, feeders, consumers, int(experiment.case[point, 0, replicate]))
+        ones = np.ones(len(base.window.start))
+        bases.append(BaseSums(*(cell_sums(feeders, consumers, base.window, one) for one in (ones, base.month))))
         for arm in range(1, n_arms):
-            _tally(run, feeders, consumers, base, experiment.case[point, arm, replicate], tallies[arm])
-        bases.append(base.sums)
+            case = int(experiment.case[point, arm, replicate])
+            own = read_bills(run, feeders, consumers, case)
+            check_same_bills(base.window, own.window, case)
+            _tally(feeders, consumers, base, own, tallies[arm])
     gains: list[dict[str, Any]] = []
     for arm in range(1, n_arms):
         label, tally = experiment.label(point, arm), tallies[arm]
@@ -80,33 +63,22 @@ def add_bill_effects(
     return gains
 
 
-def _read_base(run: RunTables, feeders: Feeders, consumers: Consumers, case: int) -> Base:
-    window = read_window(run, consumers, case)
-    month_inr = monthly_inr(run, window, case, "month_paise")
-    money = read_money(run, feeders, consumers, window, case)
-    count = cell_sums(feeders, consumers, window, np.ones(len(window.start)))
-    return Base(window, month_inr, money, BaseSums(count, cell_sums(feeders, consumers, window, month_inr)))
-
-
-def _tally(run: RunTables, feeders: Feeders, consumers: Consumers, base: Base, case: int, tally: ArmTally) -> None:
+def _tally(feeders: Feeders, consumers: Consumers, base: Bills, own: Bills, tally: ArmTally) -> None:
     """Add one case of an arm, paired with the first arm's case of the same replicate."""
-    window = base.window
-    check_same_bills(window, read_window(run, consumers, case), case)
-    tally.money.append((base.money, read_money(run, feeders, consumers, window, case)))
-    row = window.consumer
+    tally.money.append((base.money, own.money))
+    row = base.window.consumer
+    cell, weight = consumers.cell[row], consumers.weight[row]
     for measure in MEASURES:
-        change = _change(run, base, case, measure)
-        tally.change[measure].append(cell_sums(feeders, consumers, window, change))
-        statistics = cell_statistics(consumers.cell[row], consumers.weight[row], change, consumers.n_cells)
-        tally.statistics[measure].append(statistics)
+        change = _change(base, own, measure)
+        tally.change[measure].append(cell_sums(feeders, consumers, base.window, change))
+        tally.statistics[measure].append(cell_statistics(cell, weight, change, consumers.n_cells))
 
 
-def _change(run: RunTables, base: Base, case: int, measure: str) -> FloatArray:
+def _change(base: Bills, own: Bills, measure: str) -> FloatArray:
     """Monthly change of each billed consumer against the first arm. [INR/month]"""
     if measure == "surplus":
-        return monthly_inr(run, base.window, case, "month_surplus_inr")
-    column = "month_unchanged_paise" if measure == "unchanged" else "month_paise"
-    return monthly_inr(run, base.window, case, column) - base.month_inr
+        return own.surplus
+    return (own.unchanged if measure == "unchanged" else own.month) - base.month
 
 
 def _money_rows(label: str, feeders: Feeders, tally: ArmTally, rows: EffectRows) -> None:

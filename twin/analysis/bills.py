@@ -26,6 +26,7 @@ MONEY = {
 }
 """Outcomes of a window's bill. The discom's revenue comes from consumers and the state:
 consumer_payment = revenue + duty - subsidy."""
+PROJECTED = ["month_paise", "month_unchanged_paise", "month_surplus_inr"]
 MEASURES = ("unchanged", "response", "surplus")
 """Monthly change against the first arm: bill at the first arm's use, bill after response, consumer surplus."""
 
@@ -33,7 +34,7 @@ MEASURES = ("unchanged", "response", "surplus")
 @dataclass(frozen=True)
 class Window:
     """Which consumer each bill row is of: ``row`` (n_rows,) into `Consumers`, rising; ``start`` the first row of each
-    billed consumer.
+    billed consumer; ``days`` the length of each window.
     """
 
     row: NDArray[np.int64]
@@ -53,9 +54,52 @@ class Window:
         return np.add.reduceat(values * self.days, self.start) / np.add.reduceat(self.days, self.start)
 
 
-def read_window(run: RunTables, consumers: Consumers, case: int) -> Window:
-    """Rows and windows of the bills of one case."""
-    rows = read_case(run, "bills", case, ["consumer_id", "period_start", "period_end"])
+@dataclass(frozen=True)
+class Money:
+    """Sums of one case over the run's days, by outcome of `MONEY`. [INR]
+
+    ``by_area[outcome]`` has shape (n_areas,), the state first and weighted; ``sampled[outcome]`` has shape
+    (n_sampled,), unweighted.
+    """
+
+    by_area: dict[str, FloatArray]
+    sampled: dict[str, FloatArray]
+
+
+@dataclass(frozen=True)
+class Bills:
+    """The bills of one case: windows, money, and each billed consumer's projected month. [INR/month], shape (n_billed,)
+
+    ``month`` is the bill at the arm's tariff and use, ``unchanged`` at the arm's tariff and the first arm's use,
+    ``surplus`` the change of consumer surplus against the first arm.
+    """
+
+    window: Window
+    money: Money
+    month: FloatArray
+    unchanged: FloatArray
+    surplus: FloatArray
+
+
+def read_bills(run: RunTables, feeders: Feeders, consumers: Consumers, case: int) -> Bills:
+    """Bills of one case, in two reads, of which the first is let go before the second: bills may be millions of rows.
+
+    Raises
+    ------
+    RunFolderError
+        If there are none, or one is of an unknown consumer.
+    """
+    keys = ["consumer_id", "period_start", "period_end"]
+    rows = read_case(run, "bills", case, [*keys, *PROJECTED])
+    window = _window(consumers, rows, case)
+    month, unchanged = (window.monthly(rows[name] / PAISE_PER_INR) for name in PROJECTED[:2])
+    surplus = window.monthly(rows[PROJECTED[2]])
+    del rows
+    return Bills(window, _money(run, feeders, consumers, window, case), month, unchanged, surplus)
+
+
+def _window(consumers: Consumers, rows: dict[str, NDArray], case: int) -> Window:
+    """Windows of the bills of one case."""
     ids = rows["consumer_id"].astype(np.int64)
     row = np.minimum(np.searchsorted(consumers.consumer_id, ids), len(consumers.consumer_id) - 1)
     if not np.array_equal(consumers.consumer_id[row], ids):
@@ -65,6 +109,22 @@ def read_window(run: RunTables, consumers: Consumers, case: int) -> Window:
     start = np.flatnonzero(np.r_[True, row[1:] != row[:-1]])
     days = (rows["period_end"].astype(np.int64) - rows["period_start"] + 1).astype(np.float64)
     return Window(row, start, days, rows["period_start"])
+
+
+def _money(run: RunTables, feeders: Feeders, consumers: Consumers, window: Window, case: int) -> Money:
+    """Money of one case by area and of every sampled feeder. Paise are added as whole numbers before any weighting."""
+    by_area, sampled = {}, {}
+    district, place = consumers.district[window.consumer], consumers.sampled_row[window.consumer]
+    weight = consumers.weight[window.consumer]
+    rows = read_case(run, "bills", case, [column for parts in MONEY.values() for column in parts])
+    for outcome, parts in MONEY.items():
+        paise = np.zeros(len(window.start), dtype=np.int64)
+        for column, sign in parts.items():
+            paise += sign * np.add.reduceat(rows[column], window.start)
+        inr = paise / PAISE_PER_INR
+        by_area[outcome] = np.r_[float(np.sum(weight * inr)), by_code(district, inr, len(feeders.districts))]
+        sampled[outcome] = by_code(place, inr, len(feeders.sampled_rows))
+    return Money(by_area, sampled)
 
 
 def check_same_bills(base: Window, other: Window, case: int) -> None:
@@ -79,40 +139,6 @@ def check_same_bills(base: Window, other: Window, case: int) -> None:
         return
     what = f"case {case} bills other consumers or windows than the first arm's case of the same replicate"
     raise RunFolderError([Problem("tables/bills", "consumer_id", what, "the run is damaged; run it again")])
-
-
-def monthly_inr(run: RunTables, window: Window, case: int, column: str) -> FloatArray:
-    """One projected-month column of a case's bills by billed consumer. [INR/month]"""
-    values = read_case(run, "bills", case, [column])[column].astype(np.float64)
-    return window.monthly(values if column.endswith("_inr") else values / PAISE_PER_INR)
-
-
-@dataclass(frozen=True)
-class Money:
-    """Sums of one case over the run's days, by outcome of `MONEY`. [INR]
-
-    ``by_area[outcome]`` has shape (n_areas,), the state first and weighted; ``sampled[outcome]`` has shape
-    (n_sampled,), unweighted.
-    """
-
-    by_area: dict[str, FloatArray]
-    sampled: dict[str, FloatArray]
-
-
-def read_money(run: RunTables, feeders: Feeders, consumers: Consumers, window: Window, case: int) -> Money:
-    """Money of one case by area and of every sampled feeder. Paise are added as whole numbers before any weighting."""
-    by_area, sampled = {}, {}
-    district, place = consumers.district[window.consumer], consumers.sampled_row[window.consumer]
-    weight = consumers.weight[window.consumer]
-    for outcome, parts in MONEY.items():
-        paise = np.zeros(len(window.start), dtype=np.int64)
-        for column, sign in parts.items():
-            paise += sign * np.add.reduceat(read_case(run, "bills", case, [column])[column], window.start)
-        inr = paise / PAISE_PER_INR
-        state = float(np.sum(weight * inr))
-        by_area[outcome] = np.r_[state, by_code(district, inr, len(feeders.districts))]
-        sampled[outcome] = by_code(place, inr, len(feeders.sampled_rows))
-    return Money(by_area, sampled)
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from twin.analysis.design import Experiment, clock_hours
+from twin.analysis.design import Experiment
 from twin.analysis.frames import CLASSES, Consumers, Feeders, by_code
-from twin.analysis.network_effects import peak_step, read_network_case
+from twin.analysis.loads import CaseLoads
 from twin.analysis.sampling import half_width
-from twin.analysis.tables import RunTables, build, read, read_case
+from twin.analysis.tables import build, read
 from twin.analysis.thresholds import threshold
 from twin.datapack import Row, read_rows
 
@@ -65,7 +65,7 @@ class Estimate:
 
 
 def calibration_table(
-    run: RunTables, experiment: Experiment, feeders: Feeders, consumers: Consumers, estimates: Mapping[str, float]
+    loads: CaseLoads, experiment: Experiment, consumers: Consumers, estimates: Mapping[str, float]
 ) -> pa.Table:
     """Table ``calibration``. Without ``estimates["peak_mw"]`` the peak's row is left out: a short run's own peak is
     not the season's.
@@ -80,7 +80,7 @@ def calibration_table(
     unknown = sorted(set(estimates) - set(HANDED_IN))
     if unknown:
         raise ValueError(f"estimates {unknown} are not known; use {', '.join(HANDED_IN)}")
-    found = {**_counts(run, feeders, consumers, estimates), **_peak(run, experiment, feeders, estimates)}
+    found = {**_counts(loads, consumers, estimates), **_peak(loads, experiment, estimates)}
     rows = []
     for target in read_rows("calibration", Target):
         if target.estimate in found and target.purpose in SPOKEN_TO and target.confidence == "found":
@@ -102,10 +102,9 @@ def _row(target: Target, estimate: Estimate) -> dict[str, Any]:
     }
 
 
-def _counts(
-    run: RunTables, feeders: Feeders, consumers: Consumers, estimates: Mapping[str, float]
-) -> dict[str, Estimate]:
+def _counts(loads: CaseLoads, consumers: Consumers, estimates: Mapping[str, float]) -> dict[str, Estimate]:
     """Consumers by group in millions, and the share of homes whose billed annual average lies within the free block."""
+    run, feeders = loads.run, loads.feeders
     homes = consumers.cell % CLASSES > 0
     kutir = consumers.cell // CLASSES == consumers.categories.index("kutir_jyoti")
     groups = {
@@ -131,33 +130,20 @@ def _total(feeders: Feeders, consumers: Consumers, values: FloatArray) -> Estima
     return Estimate(total, *feeders.sample.error(by_code(consumers.sampled_row, values, len(feeders.sampled_rows))))
 
 
-def _peak(
-    run: RunTables, experiment: Experiment, feeders: Feeders, estimates: Mapping[str, float]
-) -> dict[str, Estimate]:
-    """The season's peak, with the relative sampling error of the run's own peak, and the hour of the run's peak in the
-    first arm.
+def _peak(loads: CaseLoads, experiment: Experiment, estimates: Mapping[str, float]) -> dict[str, Estimate]:
+    """The season's peak, with the relative sampling error of the run's own peak, and the hour of the run's peak.
 
-    The hour is the mean over replicates of the first arm; a peak after midnight counts on from 24.
+    Both speak of the first arm. The hour is the mean over replicates; a peak after midnight counts on from 24.
     """
-    cases = experiment.case[0, 0]
-    hours = np.array([_peak_hour(run, int(case)) for case in cases])
-    found = {"peak_hour": Estimate(float(hours.mean()))}
+    drawn = [loads.summary(int(case)) for case in experiment.case[0, 0]]
+    found = {"peak_hour": Estimate(float(np.mean([one.peak_hour for one in drawn])))}
     if "peak_mw" in estimates:
         error, freedom = float("nan"), float("nan")
-        if feeders.represented:
-            first = read_network_case(run, feeders, int(cases[0]))
-            step = peak_step(first.sent_mw[0], np.ones(len(first.evening), dtype=bool))
-            error, freedom = feeders.sample.error(first.sampled_sent_mw[:, step])
-            error *= estimates["peak_mw"] / float(first.sent_mw[0, step])
+        if loads.feeders.represented:
+            error, freedom = loads.feeders.sample.error(drawn[0].sampled_at_peak_mw)
+            error *= estimates["peak_mw"] / drawn[0].peak_mw
         found["peak_mw"] = Estimate(float(estimates["peak_mw"]), error, freedom)
     return found
-
-
-def _peak_hour(run: RunTables, case: int) -> float:
-    """Wall-clock hour at which the step of the highest intake starts, from noon on (12 up to 36). [h]"""
-    system = read_case(run, "system", case, ["interval_start", "sent_mw"])
-    hour = float(clock_hours(system["interval_start"])[int(np.argmax(system["sent_mw"]))])
-    return hour if hour >= 12.0 else hour + 24.0
 
 
 def miss(row: Mapping[str, Any]) -> float:

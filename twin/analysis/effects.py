@@ -8,14 +8,13 @@ from twin.analysis.bill_effects import add_bill_effects
 from twin.analysis.design import Experiment
 from twin.analysis.dt_effects import add_transformer_effects
 from twin.analysis.effect_rows import EffectRows
-from twin.analysis.frames import Consumers, Feeders
+from twin.analysis.frames import Consumers
+from twin.analysis.loads import CaseLoads
 from twin.analysis.network_effects import add_network_effects
-from twin.analysis.tables import RunTables, build
+from twin.analysis.tables import build
 
 
-def effects_and_gains(
-    run: RunTables, experiment: Experiment, feeders: Feeders, consumers: Consumers
-) -> tuple[pa.Table, pa.Table]:
+def effects_and_gains(loads: CaseLoads, experiment: Experiment, consumers: Consumers) -> tuple[pa.Table, pa.Table]:
     """Tables ``effects`` and ``gains`` of a finished run; both empty for a single arm.
 
     Outcomes by unit: evening_peak, peak_any (MW; kW for area dt:worst), energy_moved, energy_saved (GWh for the state,
@@ -30,11 +29,12 @@ def effects_and_gains(
     RunFolderError
         If a table that this needs has no rows, or rows of two arms do not pair.
     """
+    run, feeders = loads.run, loads.feeders
     rows = EffectRows()
     gains: list[dict] = []
     if len(experiment.arms) > 1:
         for point in range(len(experiment.points)):
-            add_network_effects(run, experiment, feeders, point, rows)
+            add_network_effects(loads, experiment, point, rows)
             add_transformer_effects(run, experiment, feeders, point, rows)
             gains += add_bill_effects(run, experiment, feeders, consumers, point, rows)
     return build("effects", rows.rows), build("gains", gains)

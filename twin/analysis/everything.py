@@ -10,6 +10,7 @@ from twin.analysis.calibration import calibration_table
 from twin.analysis.design import read_experiment
 from twin.analysis.effects import effects_and_gains
 from twin.analysis.frames import read_consumers, read_feeders
+from twin.analysis.loads import CaseLoads
 from twin.analysis.losses import loss_table
 from twin.analysis.sensitivity import sensitivity_table
 from twin.analysis.tables import RunTables
@@ -36,13 +37,13 @@ def analyse(run: RunTables, estimates: Mapping[str, float]) -> dict[str, pa.Tabl
         If a table that this needs is missing, empty, or of cases that do not pair.
     """
     experiment = read_experiment(run)
-    feeders = read_feeders(run)
-    consumers = read_consumers(run, feeders)
-    effects, gains = effects_and_gains(run, experiment, feeders, consumers)
+    loads = CaseLoads(run, read_feeders(run))
+    consumers = read_consumers(run, loads.feeders)
+    effects, gains = effects_and_gains(loads, experiment, consumers)
     return {
         "effects": effects,
         "gains": gains,
-        "losses": loss_table(run, experiment, feeders),
-        "calibration": calibration_table(run, experiment, feeders, consumers, estimates),
+        "losses": loss_table(loads, experiment),
+        "calibration": calibration_table(loads, experiment, consumers, estimates),
         "sensitivity": sensitivity_table(experiment, effects),
     }

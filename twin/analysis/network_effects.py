@@ -7,95 +7,16 @@ what they add above 11 kV is left out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.analysis.design import Experiment, clock_hours, hours_per_step
+from twin.analysis.design import Experiment
 from twin.analysis.effect_rows import EffectRows
-from twin.analysis.frames import Feeders, areas, rows_of
-from twin.analysis.tables import RunTables, read_case
-from twin.analysis.thresholds import threshold
-from twin.errors import Problem, RunFolderError
-from twin.units import KW_PER_MW
+from twin.analysis.frames import areas
+from twin.analysis.loads import CaseLoads, NetworkCase
 
 FloatArray = NDArray[np.float64]
-STATE_LOSSES = ("loss_ehv_mw", "loss_33kv_mw", "loss_11kv_mw", "loss_dt_mw", "loss_lv_mw")
-FEEDER_LOSSES = ("loss_11kv_kw", "loss_dt_kw", "loss_lv_kw")
 MWH_PER_GWH = 1000.0
-
-
-@dataclass(frozen=True)
-class NetworkCase:
-    """Load of one case. ``sent_mw used_mw loss_mw`` have shape (n_areas, steps), the state first.
-
-    ``sampled_*_mw`` have shape (n_sampled, steps): the heads of the sampled feeders; ``evening`` (steps,) marks the
-    evening window.
-    """
-
-    step_h: float
-    evening: NDArray[np.bool_]
-    sent_mw: FloatArray
-    used_mw: FloatArray
-    loss_mw: FloatArray
-    purchase_inr: float
-    sampled_sent_mw: FloatArray
-    sampled_used_mw: FloatArray
-    sampled_loss_mw: FloatArray
-
-
-def read_network_case(run: RunTables, feeders: Feeders, case: int) -> NetworkCase:
-    """Load of one case by area and of every sampled feeder."""
-    system = read_case(run, "system", case, ["interval_start", "sent_mw", "used_mw", "purchase_inr", *STATE_LOSSES])
-    hours = clock_hours(system["interval_start"])
-    columns = {"sent": ("sent_kw",), "used": ("used_kw",), "loss": FEEDER_LOSSES}
-    state = {"sent": system["sent_mw"], "used": system["used_mw"], "loss": _total(system, STATE_LOSSES)}
-    by_area: dict[str, FloatArray] = {}
-    sampled: dict[str, FloatArray] = {}
-    if feeders.districts or feeders.represented:
-        heads, row = _feeder_columns(run, feeders, case, len(hours))
-        place = np.full(len(feeders.feeder_id), -1)
-        place[row] = np.arange(len(row))
-        for part, names in columns.items():
-            load_mw = _total(heads, names) / KW_PER_MW
-            members = [load_mw[:, feeders.district[row] == code].sum(axis=1) for code in range(len(feeders.districts))]
-            by_area[part] = np.stack([state[part], *members])
-            sampled[part] = np.ascontiguousarray(load_mw[:, place[feeders.sampled_rows]].T)
-    else:
-        by_area = {part: values[None, :] for part, values in state.items()}
-        sampled = {part: np.zeros((0, len(hours))) for part in columns}
-    evening = (hours >= threshold("evening_start")) & (hours < threshold("evening_end"))
-    return NetworkCase(
-        step_h=hours_per_step(run),
-        evening=evening,
-        sent_mw=by_area["sent"],
-        used_mw=by_area["used"],
-        loss_mw=by_area["loss"],
-        purchase_inr=float(system["purchase_inr"].sum()),
-        sampled_sent_mw=sampled["sent"],
-        sampled_used_mw=sampled["used"],
-        sampled_loss_mw=sampled["loss"],
-    )
-
-
-def _total(columns: dict[str, NDArray], names: tuple[str, ...]) -> FloatArray:
-    total = np.zeros(columns[names[0]].shape)
-    for name in names:
-        total += columns[name]
-    return total
-
-
-def _feeder_columns(run: RunTables, feeders: Feeders, case: int, steps: int) -> tuple[dict[str, FloatArray], NDArray]:
-    """Columns of the table ``feeders`` as (steps, n) matrices, and the row of each feeder in ``feeders``."""
-    names = ["sent_kw", "used_kw", *FEEDER_LOSSES]
-    rows = read_case(run, "feeders", case, ["feeder_id", *names])
-    ids = rows["feeder_id"]
-    count = len(ids) // steps
-    if len(ids) != count * steps or not np.array_equal(ids, np.tile(ids[:count], steps)):
-        what = f"case {case}: {len(ids)} rows are not the same feeders in each of {steps} steps"
-        raise RunFolderError([Problem("tables/feeders", "feeder_id", what, "the run is damaged; run it again")])
-    return {name: rows[name].reshape(steps, count) for name in names}, rows_of(feeders, ids[:count])
 
 
 def moved(difference: FloatArray, step_h: float) -> FloatArray:
@@ -184,16 +105,17 @@ def unit_of(outcome: str, area: str) -> tuple[str, float]:
     return "MWh", 1.0
 
 
-def add_network_effects(run: RunTables, experiment: Experiment, feeders: Feeders, point: int, rows: EffectRows) -> None:
+def add_network_effects(loads: CaseLoads, experiment: Experiment, point: int, rows: EffectRows) -> None:
     """Append the load, energy, loss and purchase rows of every arm but the first at one sweep point."""
+    feeders = loads.feeders
     n_arms, n_replicates = experiment.case.shape[1:]
     found: list[list] = [[] for _ in range(n_arms)]
     parts: list[list] = [[] for _ in range(n_arms)]
     cost: list[list] = [[] for _ in range(n_arms)]
     for replicate in range(n_replicates):
-        base = read_network_case(run, feeders, experiment.case[point, 0, replicate])
+        base = loads.case(int(experiment.case[point, 0, replicate]))
         for arm in range(1, n_arms):
-            other = read_network_case(run, feeders, experiment.case[point, arm, replicate])
+            other = loads.case(int(experiment.case[point, arm, replicate]))
             found[arm].append(outcomes(base, other))
             parts[arm].append(linearised(base, other) if feeders.represented else {})
             cost[arm].append((other.purchase_inr - base.purchase_inr, base.purchase_inr))
