@@ -398,5 +398,3 @@ def _size_alt(
                 )
             )
     return " ".join(parts)
-
-
