@@ -123,8 +123,8 @@ def who(facts: Facts, arm: Arm) -> Markup:
     shares = home_shares(facts, arm)
     period = facts.t.text("period.days.one" if facts.days == 1 else "period.days.many", n=facts.days)
     money = {
-        name: money_words(facts.effect(outcome, arm.name), facts)
-        for name, outcome in (("revenue", "revenue"), ("subsidy", "subsidy"))
+        "revenue": money_words(facts.effect("revenue", arm.name), facts).both(),
+        "subsidy": money_words(facts.effect("subsidy", arm.name), facts).indian,
     }
     if shares is None:
         return facts.t.html("answer.who.unknown", period=period, **money)
@@ -135,15 +135,15 @@ def who(facts: Facts, arm: Arm) -> Markup:
     return facts.t.html("answer.who", same=same, more=more, period=period, **money)
 
 
-def money_words(effect: Effect | None, facts: Facts) -> str:
-    """An effect in rupees as text, in lakh or crore with the Western form; says so if there is none."""
+def money_words(effect: Effect | None, facts: Facts) -> numbers.Amount:
+    """An effect in rupees as text, in lakh or crore and in Western form; says so if there is none."""
     if effect is None:
-        return facts.t.text("value.missing")
+        return numbers.Amount(facts.t.text("value.missing"), "")
     if effect.value == 0:
-        return facts.t.text("value.zero_rupees")
+        return numbers.Amount(facts.t.text("value.zero_rupees"), "")
     interval = effect.of_draws
     half_width = (interval.high - interval.low) / 2 if interval else None
-    return numbers.rupees(effect.value, half_width, signed=True).both()
+    return numbers.rupees(effect.value, half_width, signed=True)
 
 
 def what_matters(facts: Facts, effect: Effect | None) -> Markup:
@@ -160,7 +160,7 @@ def what_matters(facts: Facts, effect: Effect | None) -> Markup:
     top = rows[0]
     ends = sorted(abs(top[end]) / abs(effect.reference) * 100 for end in ("value_low", "value_high"))
     decimals = numbers.decimals_for_figures(ends[1], 2)
-    name = facts.t.name("parameter", top["parameter"])
+    name = facts.parameter_name(top["parameter"])
     parameter: Markup | str = name
     if top["confidence"] == "assumed":
         anchor = facts.assumed_id(top["parameter"])

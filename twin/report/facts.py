@@ -115,7 +115,10 @@ class Facts:
     @cached_property
     def digest(self) -> str:
         """Content hash of the run: the manifest's, else computed from the tables."""
-        return str(self.manifest.get("digest") or self.run.digest())
+        stated = self.manifest.get("digest")
+        if isinstance(stated, Mapping):
+            stated = stated.get("run")
+        return str(stated or self.run.digest())
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """Result of a query as dictionaries. Only summaries: never a row per consumer."""
@@ -268,6 +271,12 @@ class Facts:
     def by_category(self, row: Mapping[str, Any]) -> tuple[int, int]:
         """Sort key of rows with ``category`` and ``income_class``."""
         return (self.category_order.get(row["category"], len(self.category_order)), row.get("income_class") or 0)
+
+    def parameter_name(self, path: str) -> str:
+        """The reader's name of a swept setting: the catalogue's, else its path without the common stem."""
+        last = path.removeprefix("experiment.parameters.")
+        key = f"parameter.{last}"
+        return self.t.text(key) if self.t.has(key) else clean(last.replace("_", " ").replace(".", ", "), 60)
 
     @cached_property
     def assumed(self) -> list[Mapping[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from twin.analysis.ledger import is_closed, ledger_rows
@@ -33,13 +33,23 @@ class Front:
     facts: Sequence[tuple[str, str]]
     banners: Sequence[str]
     tiles: Sequence[Tile]
-    verdict: str = field(default="")
+    tiles_heading: str
+    verdict: str
 
 
 def front_page(facts: Facts) -> Front:
     """The title block and the tiles."""
     question = clean(str(facts.scenario.get("description") or facts.scenario.get("name", "")), DESCRIPTION_LIMIT)
-    return Front(question, _facts(facts), banners(facts), tiles(facts), ledger_verdict(facts))
+    return Front(question, _facts(facts), banners(facts), tiles(facts), _tiles_heading(facts), ledger_verdict(facts))
+
+
+def _tiles_heading(facts: Facts) -> str:
+    """Key figures, of which arm against which."""
+    if not facts.treatments:
+        return facts.t.text("tiles.heading.one", arm=facts.reference.label)
+    effect = lead_effect(facts)
+    arm = facts.arm(effect.arm) if effect else facts.treatments[0]
+    return facts.t.text("tiles.heading", arm=arm.label, reference=facts.reference.label)
 
 
 def ledger_verdict(facts: Facts) -> str:
@@ -138,10 +148,7 @@ def _relative(facts: Facts, arm: Arm, effect: Effect | None) -> tuple[list[str],
     if effect is None or relative is None:
         return [facts.t.text("tile.none")], []
     reference = numbers.with_unit(numbers.number(effect.reference or 0.0, 0), effect.unit)
-    lines = [
-        facts.t.text("tile.under", arm=arm.label),
-        facts.t.text("tile.reference", arm=facts.reference.label, value=reference),
-    ]
+    lines = [facts.t.text("tile.reference", arm=facts.reference.label, value=reference)]
     if judged(effect) == Verdict.EXACTLY_ZERO:
         return [facts.t.text("tile.exactly_zero")], lines
     interval = relative.best
@@ -165,25 +172,43 @@ def _energy_tile(facts: Facts, arm: Arm) -> Tile:
         return Tile(facts.t.text("tile.energy"), [facts.t.text("tile.none")])
     values = [
         facts.t.text("tile.energy.value", moved=_energy(moved)),
-        facts.t.text("tile.energy.saved", saved=_energy(saved), kind=_kind(facts, saved)),
+        facts.t.text("tile.energy.saved", saved=_energy(saved), spread=_spread(facts, saved)),
     ]
     return Tile(
         facts.t.text("tile.energy"),
         values[:1],
-        [values[1], facts.t.text("tile.energy.never_added"), facts.t.text("tile.under", arm=arm.label)],
+        [_spread(facts, moved), values[1], facts.t.text("tile.energy.never_added")],
     )
 
 
-def _kind(facts: Facts, effect: Effect) -> str:
-    return kind_words(facts, effect.best) if effect.best else facts.t.text("kind.none")
+def _energy_decimals(effect: Effect) -> int:
+    interval = effect.best
+    return numbers.decimals_for(effect.value, *((interval.low, interval.high) if interval else (None, None)))
 
 
 def _energy(effect: Effect) -> str:
-    """Energy in GWh from 1,000 MWh on, with the digits its interval allows."""
-    scaled = effect.scaled(1e-3, "GWh") if effect.unit == "MWh" and abs(effect.value) >= 1000 else effect
-    interval = scaled.best
-    ends = (interval.low, interval.high) if interval else (None, None)
-    return numbers.with_unit(numbers.number(scaled.value, numbers.decimals_for(scaled.value, *ends)), scaled.unit)
+    """Energy with the digits its interval allows."""
+    return numbers.with_unit(numbers.number(effect.value, _energy_decimals(effect)), effect.unit)
+
+
+def _spread(facts: Facts, effect: Effect) -> str:
+    """Interval of an energy with its kind, without repeating the unit."""
+    interval = effect.best
+    if interval is None:
+        return facts.t.text("kind.none")
+    ends = numbers.span(interval.low, interval.high, _energy_decimals(effect))
+    return f"{ends}; {kind_words(facts, interval)}"
+
+
+def _money_spread(facts: Facts, effect: Effect) -> str:
+    """Interval of an amount in the unit of its value (crore or lakh), with its kind."""
+    interval = effect.best
+    if interval is None:
+        return facts.t.text("kind.none")
+    unit = numbers.CRORE if abs(effect.value) >= numbers.CRORE else numbers.LAKH
+    low, high, value = (amount / unit for amount in (interval.low, interval.high, effect.value))
+    ends = numbers.span(low, high, numbers.decimals_for(value, low, high), signed=True)
+    return f"{ends}; {kind_words(facts, interval)}"
 
 
 def _homes_tile(facts: Facts, arm: Arm) -> Tile:
@@ -191,7 +216,7 @@ def _homes_tile(facts: Facts, arm: Arm) -> Tile:
     name = facts.t.text("tile.homes")
     if shares is None:
         return Tile(name, [facts.t.text("tile.none")])
-    lines = [facts.t.text("tile.homes.detail", arm=arm.label, homes=numbers.count(shares["homes"]).both())]
+    lines = [facts.t.text("tile.homes.detail", homes=numbers.count(shares["homes"]).both())]
     zero = home_share_at_zero(facts, arm)
     if zero is not None:
         lines.append(facts.t.text("tile.homes.zero", share=numbers.share(zero)))
@@ -205,11 +230,11 @@ def _money_tile(facts: Facts, arm: Arm) -> Tile:
         return Tile(name, [facts.t.text("tile.none")])
     period = facts.t.text("period.days.one" if facts.days == 1 else "period.days.many", n=facts.days)
     lines = [
-        facts.t.text("tile.money.subsidy", value=money_words(subsidy, facts), kind=_kind(facts, subsidy)),
+        facts.t.text("tile.money.western", western=money_words(revenue, facts)[1], spread=_money_spread(facts, revenue)),
+        facts.t.text("tile.money.subsidy", value=money_words(subsidy, facts)[0], spread=_money_spread(facts, subsidy)),
         facts.t.text("tile.money.period", period=period),
-        facts.t.text("tile.under", arm=arm.label),
     ]
-    return Tile(name, [facts.t.text("tile.money.revenue", value=money_words(revenue, facts))], lines)
+    return Tile(name, [facts.t.text("tile.money.revenue", value=money_words(revenue, facts)[0])], lines)
 
 
 def _ledger_tile(facts: Facts) -> Tile:

@@ -4,12 +4,13 @@
   const config = { displayModeBar: false, scrollZoom: false, doubleClick: false, showTips: false, responsive: false };
   const NARROW = 480, PRINT_WIDTH = 680;
 
-  function draw(id, width) {
+  function draw(id, width, printed) {
     const place = document.getElementById(id), chart = figures[id];
-    const narrow = width < NARROW;
+    const narrow = width < NARROW && !(printed && place.dataset.columns === "1");
     const layout = Object.assign({}, chart.layout, narrow ? chart.narrow : {});
     layout.width = width;
-    layout.height = narrow ? chart.narrow_height : chart.height;
+    layout.height = narrow && !printed ? chart.narrow_height : chart.height;
+    if (printed && chart.print_height) layout.height = chart.print_height;
     place.style.height = layout.height + "px";
     return Plotly.newPlot(place, chart.data, layout, config).then(function () {
       place.querySelectorAll("svg").forEach(function (svg) {
@@ -24,7 +25,7 @@
       const place = document.getElementById(id);
       const columns = Number(place.dataset.columns);
       const width = printed ? Math.floor((PRINT_WIDTH - 16 * (columns - 1)) / columns) : Math.floor(place.clientWidth);
-      return draw(id, width);
+      return draw(id, width, printed);
     }));
   }
 

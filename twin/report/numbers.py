@@ -48,12 +48,21 @@ def decimals_for_figures(value: float, figures: int = PROSE_FIGURES) -> int:
 
 
 def decimals_for(value: float, low: float | None, high: float | None) -> int:
-    """Decimals of a value with its interval, or without one (two figures); never above three figures of the value."""
+    """Decimals of a value with its interval, or without one (two figures); never above three figures of the value.
+
+    One more decimal where the nearer end would read as zero without being zero: an interval that leaves zero out must
+    be seen to.
+    """
     most = decimals_for_figures(max(abs(value), abs(low or 0.0), abs(high or 0.0)))
     if low is None or high is None:
         return decimals_for_figures(value, 2)
     half_width = (high - low) / 2
-    return min(most, decimals_for_width(half_width)) if half_width > 0 else most
+    if half_width <= 0:
+        return most
+    decimals = decimals_for_width(half_width)
+    if low * high > 0 and round(min(abs(low), abs(high)), decimals) == 0:
+        decimals += 1
+    return min(most, decimals)
 
 
 def number(value: float, decimals: int = 0, signed: bool = False) -> str:

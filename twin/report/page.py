@@ -83,7 +83,8 @@ def render(run: RunTables, language: str = "en") -> str:
     """The report's HTML."""
     facts = Facts(run, Catalogue(language))
     parts = sections(facts)
-    figures = [figure for part in parts for figure in part.figures]
+    book = ledger.build(facts)
+    figures = [*(figure for part in parts for figure in part.figures), book]
     library, loader = plotly.offline.get_plotlyjs(), _own_file("loader.js")
     return _environment().get_template("page.html.j2").render(
         language=language,
@@ -98,7 +99,9 @@ def render(run: RunTables, language: str = "en") -> str:
         front=front.front_page(facts),
         answer=answer(facts),
         sections=parts,
+        ledger=book,
         failures=ledger.failed_solves(facts),
+        bands=stress.band_table(facts),
         assumed=assumed_rows(facts),
         synthetic=synthetic_parts(facts),
         reproduction=reproduction(facts),

@@ -28,7 +28,8 @@ MOST_POINTS = 2000
 class Chart:
     """One plot: traces and layout of the chart library as plain data, with a form for narrow screens.
 
-    ``narrow`` replaces top-level layout entries below 480 px; heights follow from the rule of the figure. [px]
+    ``narrow`` replaces top-level layout entries below 480 px; heights follow from the rule of the figure [px], and on
+    paper ``print_height`` holds where it is given.
     """
 
     data: list[dict[str, Any]]
@@ -37,6 +38,8 @@ class Chart:
     narrow: dict[str, Any] = field(default_factory=dict)
     narrow_height: int = 0
     caption: str = ""
+    note: str = ""
+    print_height: int = 0
 
 
 @dataclass(frozen=True)

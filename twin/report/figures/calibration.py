@@ -82,7 +82,7 @@ def _chart(facts: Facts, rows: Sequence[Row], relative: bool) -> base.Chart:
         shapes += [base.box(centre - wide, centre + wide, 0, bottom, fill) for wide, fill in STRIPS]
     for row, level in zip(rows, y, strict=True):
         low, high = (_on_axis(row, row[name], relative) for name in ("target_low", "target_high"))
-        least = reach / 150
+        least = reach / 90
         fill = "#A6A6A6" if row["confidence"] != "recalled" else "#CFCFCF"
         shapes.append(base.box(min(low, centre - least), max(high, centre + least), level - 9, level + 9, fill))
     recalled = sum(row["confidence"] == "recalled" for row in rows)

@@ -124,8 +124,8 @@ def _share_chart(facts: Facts, arm: Arm, own: Sequence[Gain], reach: float) -> b
     head = {"xref": "paper", "yref": "paper", "yanchor": "bottom"}
     notes += [
         base.note(facts.t.text("fig4.same"), 1, 1, xanchor="right", xshift=56, align="right", **head),
-        base.note(facts.t.text("fig4.more"), 0.25, 1, **head),
-        base.note(facts.t.text("fig4.less"), 0.75, 1, **head),
+        base.note(facts.t.text("fig4.more"), 0.48, 1, xanchor="right", **head),
+        base.note(facts.t.text("fig4.less"), 0.52, 1, xanchor="left", **head),
     ]
     step = 20 if reach > 40 else 10 if reach > 15 else 5 if reach > 6 else 2
     ticks = list(range(-int(reach // step) * step, int(reach // step) * step + 1, step))
@@ -274,16 +274,17 @@ def _size_chart(
     look = base.layout((130, 14, 30, 42))
     narrow: dict[str, Any] = {}
     panels = len(measures)
+    tick = _round_below(limit * 0.8)
     labels = [wrapped_label(_row_label(facts, {"category": name, "income_class": klass})) for name, klass in groups]
     middles = [row_px * (place + 0.5) for place in range(len(groups))]
     for panel, measure in enumerate(measures):
         suffix = "" if panel == 0 else str(panel + 1)
         axes = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
         title = facts.t.text("axis.inr_month")
-        x = base.axis(title, range=[-limit, limit], nticks=5, anchor=f"y{suffix}")
+        x = base.axis(title, range=[-limit, limit], tickvals=[-tick, 0, tick], anchor=f"y{suffix}")
         y = base.axis(range=[bottom, 0], tickvals=middles, ticktext=labels, showgrid=False, ticks="", anchor=f"x{suffix}")
         width, height = 1 / panels, 1 / panels
-        wide_x = [panel * width + (0.02 if panel else 0), (panel + 1) * width]
+        wide_x = [panel * width + 0.01, (panel + 1) * width - 0.01]
         look[f"xaxis{suffix}"] = x | {"domain": wide_x}
         look[f"yaxis{suffix}"] = y | {"domain": [0, 1], "showticklabels": panel == 0}
         top = 1 - panel * height - 0.03
@@ -301,6 +302,12 @@ def _size_chart(
     look["barmode"] = "overlay"
     narrow["margin"] = look["margin"] | {"l": 112}
     return base.Chart(data, look, bottom + 72, narrow, panels * (bottom + 66))
+
+
+def _round_below(value: float) -> float:
+    """The largest 1, 2 or 5 times a power of ten that is not above ``value``."""
+    power = 10.0 ** np.floor(np.log10(value))
+    return float(max(step * power for step in (1.0, 2.0, 5.0) if step * power <= value))
 
 
 def _size_traces(

@@ -26,7 +26,7 @@ def build(facts: Facts) -> base.Figure | None:
     titles = (facts.t.text("fig1.axis", reference=facts.reference.label), facts.t.text("fig1.axis_overload"))
     floors = (floor, floor_percent("dt_overload_hours"))
     charts = [
-        rows.panel(part, title, strip, least * (1 if strip == floor else 10), facts.t)
+        rows.panel(part, title, strip, least * (1 if strip == floor else 10))
         for part, title, strip in zip(scales, titles, floors, strict=True)
         if part
     ]

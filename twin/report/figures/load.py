@@ -100,7 +100,7 @@ def _figure(facts: Facts, number: str, kind: str, curves: Curves, area: str) -> 
         title=_title(facts, kind, curves.hours, changes, area),
         subtitle=facts.t.text(f"fig2.subtitle.{kind}", **label),
         alt=_alt(facts, curves.hours, mean, changes),
-        help=_help(facts, changes),
+        help=_help(facts, changes) if kind == "mean" else [],
         table=_table(facts, curves.hours, mean, changes, area),
         csv_header=("time_ist", "arm", "replicate", "sent_mw"),
         csv_rows=[
@@ -152,7 +152,7 @@ def _chart(
             facts.t.text("axis.change_mw"), range=[low, high], nticks=6, domain=[0, 0.47], anchor="x"
         )
     narrow = {"annotations": short + ends + flat, "margin": look["margin"] | {"l": 56, "r": 58}}
-    return base.Chart(data, look, HEIGHT if changes else 300, narrow, NARROW_HEIGHT if changes else 280)
+    return base.Chart(data, look, HEIGHT if changes else 300, narrow, NARROW_HEIGHT if changes else 280, print_height=330)
 
 
 def _line(arm: Arm, hours: FloatArray, values: FloatArray, axis: str, decimals: int) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def _line(arm: Arm, hours: FloatArray, values: FloatArray, axis: str, decimals: 
         "type": "scatter",
         "mode": "lines",
         "x": base.rounded([*hours, 24.0], 4),
-        "y": base.rounded([*values, values[0]] if axis == "y" else [*values, values[-1]], decimals),
+        "y": base.rounded([*values, values[-1]], decimals),
         "yaxis": axis,
         "name": chart_label(arm.label),
         "line": {"color": arm.colour, "dash": arm.dash, "width": 2.5},

@@ -38,7 +38,7 @@ def build(facts: Facts) -> base.Figure | None:
             words = short = facts.t.text("rows.exactly_zero")
         own.append(rows.Row(facts.t.name("outcome", outcome), arm, scaled, words, short))
     references = [abs(row.effect.reference or 0.0) for row in own]
-    chart = rows.panel(own, facts.t.text(f"axis.{unit}"), 0.0, max(references) * LEAST, facts.t)
+    chart = rows.panel(own, facts.t.text(f"axis.{unit}"), 0.0, max(references) * LEAST)
     period = facts.t.text("period.days.one" if facts.days == 1 else "period.days.many", n=facts.days)
     return base.Figure(
         number="6",
@@ -89,12 +89,12 @@ def _sum(facts: Facts, arm: Arm) -> Markup:
     key = "fig6.sum" if abs(gap) <= 1e-6 * size else "fig6.sum.open"
 
     def words(value: float) -> str:
-        return numbers.rupees(value, signed=True).both() if value else facts.t.text("value.zero_rupees")
+        return numbers.rupees(value, signed=True).indian if value else facts.t.text("value.zero_rupees")
 
     return facts.t.html(
         key,
         arm=arm.label,
-        paid=words(paid),
+        paid=numbers.rupees(paid, signed=True).both() if paid else words(paid),
         state=words(subsidy - duty),
         revenue=words(revenue),
         cost=words(cost),

@@ -67,7 +67,7 @@ def _prices(facts: Facts) -> Prices:
     known = {arm.name for arm in facts.arms}
     for row in rows:
         weights = row["weights"] if sum(row["weights"]) > 0 else [1.0] * len(row["shares"])
-        pairs = [(share, weight) for share, weight in zip(row["shares"], weights, strict=True) if share is not None]
+        pairs = [(share, weight) for share, weight in zip(row["shares"], weights, strict=True) if share is not None and share == share]
         total = sum(weight for _, weight in pairs)
         row["at_zero"] = sum(share * weight for share, weight in pairs) / total if total else None
         if row["arm"] in known:
@@ -104,12 +104,10 @@ def _panel(facts: Facts, prices: Prices, category: str, arms: Sequence[Arm], top
     if zero:
         flat = {"color": base.INK, "width": 1.5, "dash": "solid"}
         data.append({"type": "scatter", "mode": "lines", "x": [0, 24], "y": [0, 0], "line": flat, "hoverinfo": "skip"})
-    place = {"xanchor": "left", "yanchor": "bottom", "bgcolor": "rgba(255,255,255,0.8)"}
-    notes = [base.note(chart_label(zero), 0.3, 0.02 * top, **place)] if zero else []
     x_axis = base.axis(range=[0, 24], tickvals=[0, 6, 12, 18, 24], ticktext=["00", "06", "12", "18", "24"])
     y_axis = base.axis(range=[-0.04 * top, top * 1.08], nticks=5, tickformat=".2f")
-    look = base.layout((44, 8, 6, 26), xaxis=x_axis, yaxis=y_axis, annotations=notes)
-    return base.Chart(data, look, HEIGHT, {}, HEIGHT, facts.category_name(category))
+    look = base.layout((44, 8, 6, 26), xaxis=x_axis, yaxis=y_axis)
+    return base.Chart(data, look, HEIGHT, {}, HEIGHT, facts.category_short(category), zero or facts.t.text("fig3.no_zero"))
 
 
 def _steps(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], list[float]]:
@@ -168,7 +166,7 @@ def home_share_at_zero(facts: Facts, arm: Arm) -> float | None:
         "least as (select category, income_class, min(share_at_zero) as share from prices "
         f"where arm = {arm.sql} and income_class > 0 group by all) "
         "select consumers, share from least left join homes using (category, income_class) "
-        "where share is not null order by category, income_class"
+        "where share is not null and not isnan(share) order by category, income_class"
     )
     if not rows:
         return None

@@ -14,6 +14,8 @@ from twin.report.figures import base
 
 HEAD_PX, ROW_PX, DOT_PX, LINE_PX = 24, 30, 10, 6
 MARGIN_TOP, MARGIN_BOTTOM = 6, 44
+PRINT_SCALE = 0.72
+"""Rows stand closer on paper, so that page one holds figure 1."""
 KIND_LINES: dict[str, dict[str, Any]] = {
     "sampling": {"color": "#8C8C8C", "width": 1.5, "dash": "1px,3px"},
     "simulation": {"color": "#595959", "width": 1.5, "dash": "5px,3px"},
@@ -50,13 +52,15 @@ class _Placed:
     y: float
 
 
-def panel(rows: Sequence[Row], x_title: str, floor: float, least: float, catalogue: Catalogue) -> base.Chart:
+def panel(rows: Sequence[Row], x_title: str, floor: float, least: float) -> base.Chart:
     """A chart of rows grouped by their head.
 
     Parameters
     ----------
     rows : sequence of Row
         In order; consecutive rows with one head are one group. All effects in the axis' unit.
+    x_title : str
+        Title of the axis, at most 24 characters.
     floor : float
         Half-width of the grey strip of changes the report calls none (0: no strip), in the axis' unit.
     least : float
@@ -89,8 +93,9 @@ def panel(rows: Sequence[Row], x_title: str, floor: float, least: float, catalog
         "xaxis": look["xaxis"] | {"nticks": 4},
         "annotations": _head_notes(heads, 92) + [_value_note(entry.row.words_narrow, entry.y) for entry in placed],
     }
-    height = round(bottom) + MARGIN_TOP + MARGIN_BOTTOM
-    return base.Chart([trace for trace in data if trace["x"]], look, height, narrow, height)
+    margins = MARGIN_TOP + MARGIN_BOTTOM
+    height, printed = round(bottom) + margins, round(bottom * PRINT_SCALE) + margins
+    return base.Chart([t for t in data if t["x"]], look, height, narrow, height, print_height=printed)
 
 
 def _place(rows: Sequence[Row]) -> tuple[list[_Placed], list[tuple[str, float]], float]:

@@ -30,7 +30,7 @@ def build(facts: Facts) -> base.Figure | None:
     if not rows:
         return None
     shown = rows[:MOST_ROWS]
-    first = facts.t.name("parameter", rows[0]["parameter"])
+    first = facts.parameter_name(rows[0]["parameter"])
     label = facts.arm(effect.arm).label
     names = ("parameter", "low_setting", "high_setting", "value_at_low", "value_at_high", "confidence")
     return base.Figure(
@@ -63,7 +63,7 @@ def build(facts: Facts) -> base.Figure | None:
 
 def _line(facts: Facts, row: Row) -> tuple[str, ...]:
     return (
-        facts.t.name("parameter", row["parameter"]),
+        facts.parameter_name(row["parameter"]),
         *(_setting(row[name]) for name in ("low", "high")),
         *(_value(row[name]) for name in ("value_low", "value_high")),
         facts.t.name("confidence", row["confidence"]),
@@ -102,9 +102,9 @@ def _chart(facts: Facts, effect: Effect, rows: Sequence[Row]) -> base.Chart:
             side = "right" if value < central else "left"
             shift = -4 if value < central else 4
             text = f"{_value(value)} ({_setting(start)})"
-            notes.append(base.note(text, value, place, xanchor=side, xshift=shift))
+            notes.append(base.note(text, value, place, xanchor=side, xshift=shift, bgcolor="rgba(255,255,255,0.8)"))
     labels = [
-        wrapped_label(facts.t.name("parameter", row["parameter"]) + ("*" if row["confidence"] == "assumed" else ""))
+        wrapped_label(facts.parameter_name(row["parameter"]) + ("*" if row["confidence"] == "assumed" else ""), 20)
         for row in rows
     ]
     look = base.layout(

@@ -15,7 +15,7 @@ from twin.report.figures import base
 from twin.report.settings import setting
 
 FILLS = ("#E3EEF9", "#9ECAE1", "#4292C6", "#08306B")
-SMALLEST_PX, LARGEST_PX = 6.0, 20.0
+SMALLEST_PX, LARGEST_PX, RING_PX = 8.0, 20.0, 3.0
 LISTED = 10
 
 
@@ -104,16 +104,15 @@ def _chart(facts: Facts, stations: list[Station]) -> base.Chart:
         span = LARGEST_PX - SMALLEST_PX
         size = [SMALLEST_PX + span * max(station.p_mw, 0.0) ** 0.5 / largest**0.5 for station in own]
         marker = {
-            "symbol": ["diamond" if number == len(FILLS) - 1 else "circle" for _ in own],
-            "size": base.rounded(size, 1),
-            "color": [fill] * len(own),
+            "symbol": "diamond" if number == len(FILLS) - 1 else "circle",
+            "size": base.rounded([s - RING_PX if empty else s for s, empty in zip(size, hollow, strict=True)], 1),
+            "color": ["#FFFFFF" if empty else fill for empty in hollow],
             "opacity": 1,
-            "line": {"color": ["#7A7A7A" if empty else "#000000" for empty in hollow], "width": 1.2},
+            "line": {
+                "color": [_edge(fill) if empty else "#000000" for empty in hollow],
+                "width": [RING_PX if empty else 1.2 for empty in hollow],
+            },
         }
-        marker["symbol"] = [
-            f"{symbol}-open-dot" if empty else symbol for symbol, empty in zip(marker["symbol"], hollow, strict=True)
-        ]
-        marker["color"] = [_edge(fill) if empty else fill for empty in hollow]
         data.append(
             {
                 "type": "scatter",
@@ -132,7 +131,7 @@ def _chart(facts: Facts, stations: list[Station]) -> base.Chart:
 
 def _edge(fill: str) -> str:
     """Line colour of a hollow marker: the class colour, darkened where it would not show on white."""
-    return {"#E3EEF9": "#6E93B8", "#9ECAE1": "#4A8DB5"}.get(fill, fill)
+    return {"#E3EEF9": "#B4C7DB", "#9ECAE1": "#7FB5D5"}.get(fill, fill)
 
 
 def _keys(facts: Facts) -> list[base.Key]:

@@ -76,7 +76,7 @@ class Curve:
 
 def build(facts: Facts) -> base.Figure | None:
     """Three curves with the bands they must cross; None if the run has neither transformers nor bands."""
-    bands = facts.rows("select * from bands order by quantity, statistic")
+    bands = _bands(facts)
     curves = {quantity.name: _curves(facts, quantity) for quantity in QUANTITIES}
     if not any(curves.values()):
         return None
@@ -197,6 +197,16 @@ def band_cells(facts: Facts, band: Band) -> tuple[str, str, str, str]:
 def _band_words(facts: Facts, band: Band) -> str:
     name, span, value, verdict = band_cells(facts, band)
     return facts.t.text("fig8.band", name=name, value=value, span=span, verdict=verdict)
+
+
+def band_table(facts: Facts) -> base.Table | None:
+    """Bands beside the twin's values, for data quality; None if the run has none."""
+    bands = _bands(facts)
+    return _table(facts, bands) if bands else None
+
+
+def _bands(facts: Facts) -> list[dict[str, Any]]:
+    return facts.rows("select * from bands order by quantity, statistic")
 
 
 def _table(facts: Facts, bands: Sequence[Band]) -> base.Table:
