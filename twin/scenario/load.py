@@ -12,7 +12,7 @@ from twin.errors import Problem, ScenarioError
 from twin.scenario.problems import place_of, problems_of
 from twin.scenario.schema import Scenario
 from twin.scenario.sweeps import combinations, moves_hours, set_value
-from twin.scenario.yaml_text import Document, Path_, dotted, parse_document, parse_value, read_document
+from twin.scenario.yaml_text import Document, KeyPath, dotted, parse_document, parse_value, printable, read_document
 from twin.scenario.zones import zone_problems
 
 STEP_MINUTES = (15, 30, 60)
@@ -72,8 +72,7 @@ def _step_minutes(data: dict[str, Any]) -> int | None:
 
 def _override(document: Document, override: str) -> list[Problem]:
     """Apply one ``path=value``; the problems of its text."""
-    label = repr(override)[1:-1]
-    place = f"--set {label if len(label) <= 80 else label[:77] + '...'}"
+    place = f"--set {printable(override, 80)}"
     key, equals, text = override.partition("=")
     keys = [part.strip() for part in key.strip().split(".")]
     if not equals or not all(keys):
@@ -102,7 +101,7 @@ def _drop_alternatives(data: dict[str, Any], keys: list[str]) -> None:
                 del data[other]
 
 
-def _note_override(document: Document, target: Path_, place: str) -> None:
+def _note_override(document: Document, target: KeyPath, place: str) -> None:
     """What was set stands in ``--set``; what holds it stands in the file, with the override."""
     for path in [path for path in document.places if path[: len(target)] == target]:
         del document.places[path]

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from twin.datapack import Row, categories, read_rows, read_yaml
 from twin.errors import ScenarioError
 from twin.grid.places import resolve_district
+from twin.scenario.yaml_text import printable
 
 AGRICULTURAL = "agricultural"
 ALL = "all"
@@ -25,7 +26,7 @@ class _Table(Row):
 
 def refuse(what: str, fix: str) -> PydanticCustomError:
     """The error that a validator raises: what is wrong with the value and how to repair it."""
-    return PydanticCustomError("twin", "{what}", {"what": what, "fix": fix})
+    return PydanticCustomError("twin", "{what}", {"what": printable(what, 240), "fix": fix})
 
 
 def suggestion(name: str, known: Iterable[str], listing: str = "use one of") -> str:

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from twin.errors import Problem
 from twin.scenario.names import suggestion
 from twin.scenario.schema import Scenario
-from twin.scenario.yaml_text import Path_, dotted, shown
+from twin.scenario.yaml_text import KeyPath, dotted, shown
 
 NAME_RULE = "use lower-case letters, digits, '-' and '_', starting with a letter or digit, at most 64"
 
@@ -36,7 +36,7 @@ LIMITS = {
 }
 
 
-def problems_of(error: ValidationError, places: Mapping[Path_, str], skip: set[str]) -> list[Problem]:
+def problems_of(error: ValidationError, places: Mapping[KeyPath, str], skip: set[str]) -> list[Problem]:
     """One problem per error, in the order of the schema, without paths in ``skip`` (already reported)."""
     found = []
     for detail in error.errors(include_url=False):
@@ -48,7 +48,7 @@ def problems_of(error: ValidationError, places: Mapping[Path_, str], skip: set[s
     return found
 
 
-def written_path(loc: Path_) -> Path_:
+def written_path(loc: KeyPath) -> KeyPath:
     """The path as the user writes it: without the schema's own steps for periods and for keys."""
     path = tuple(part for part in loc if part != "[key]")
     if "time_of_day" in path:
@@ -58,14 +58,14 @@ def written_path(loc: Path_) -> Path_:
     return path
 
 
-def place_of(path: Path_, places: Mapping[Path_, str]) -> str:
+def place_of(path: KeyPath, places: Mapping[KeyPath, str]) -> str:
     """Where ``path`` stands in the text, or the nearest mapping around it."""
     while path and path not in places:
         path = path[:-1]
     return places[path]
 
 
-def _message(detail: ErrorDetails, path: Path_) -> tuple[str, str]:
+def _message(detail: ErrorDetails, path: KeyPath) -> tuple[str, str]:
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind == "twin":
         return context["what"], context["fix"]
@@ -96,14 +96,14 @@ def _options(expected: str) -> list[str]:
     return expected.replace(" or ", ", ").split(", ")
 
 
-def _did_you_mean(path: Path_) -> str:
+def _did_you_mean(path: KeyPath) -> str:
     siblings = list(known_keys(path[:-1]))
     name = str(path[-1])
     elsewhere = [dotted(where) for where in _all_paths(Scenario) if where[-1] == name]
     return f"did you mean '{elsewhere[0]}'?" if elsewhere else suggestion(name, siblings)
 
 
-def known_keys(path: Path_) -> Iterator[str]:
+def known_keys(path: KeyPath) -> Iterator[str]:
     """The settings that may stand in the mapping at ``path``; nothing where names are the user's own."""
     model: type[BaseModel] | None = Scenario
     remaining = list(path)
@@ -139,7 +139,7 @@ def _is_mapping(annotation: Any) -> bool:
     return isinstance(origin, type) and issubclass(origin, dict)
 
 
-def _all_paths(model: type[BaseModel], above: Path_ = ()) -> Iterator[Path_]:
+def _all_paths(model: type[BaseModel], above: KeyPath = ()) -> Iterator[KeyPath]:
     for name, field in model.model_fields.items():
         if name in _HIDDEN:
             continue

@@ -26,6 +26,7 @@ from pydantic import (
 from twin.scenario import names, sweeps
 from twin.scenario.arms import Arm
 from twin.scenario.parts import FrozenDict, Many, Name, Section
+from twin.scenario.yaml_text import shown
 from twin.units import MINUTES_PER_DAY
 
 FIRST_START, LAST_START = date(2000, 1, 1), date(2100, 1, 1)
@@ -52,7 +53,7 @@ class Resolve(Section):
         if value == "all":
             return {"everything": True}
         if not isinstance(value, dict):
-            raise names.refuse(f"must say where to look closely, got {value!r}", fix)
+            raise names.refuse(f"must say where to look closely, got {shown(value)}", fix)
         if "everything" in value or {"districts", "fraction"} <= value.keys() or not value:
             raise names.refuse("must hold exactly one way of choosing", fix)
         return value
@@ -88,7 +89,7 @@ class Grid(Section):
     def _not_yet(cls, value: str | None) -> str | None:
         if value is not None:
             raise names.refuse(
-                f"a network of your own ('{value[:40]}') is not supported in a run yet", "use `state: bihar`"
+                f"a network of your own ({shown(value)}) is not supported in a run yet", "use `state: bihar`"
             )
         return value
 
@@ -142,14 +143,14 @@ class Weather(Section):
             return value
         if not value.lower().endswith(".csv"):
             fix = names.suggestion(value, [names.BIHAR_NORMAL], "or name a .csv file; use")
-            raise names.refuse(f"there is no weather year '{value[:60]}'", fix)
+            raise names.refuse(f"there is no weather year {shown(value)}", fix)
         path = (info.context or {}).get("folder", Path()) / value
         try:
             found = path.is_file()
         except (OSError, ValueError):  # a name too long or with characters that no file name has
             found = False
         if not found:
-            raise names.refuse(f"there is no file {value[:100]!r}", "give a path relative to the scenario file")
+            raise names.refuse(f"there is no file {shown(value)}", "give a path relative to the scenario file")
         return str(path.resolve())
 
 
@@ -173,9 +174,9 @@ def _parameter(value: Any) -> Any:
     numbers = value if isinstance(value, list | tuple) else [value]
     fix = "write a number, or [low, high] with low <= high"
     if any(isinstance(number, bool) or not isinstance(number, int | float) for number in numbers):
-        raise names.refuse(f"must be a number or [low, high], got {value!r}", fix)
+        raise names.refuse(f"must be a number or [low, high], got {shown(value)}", fix)
     if isinstance(value, list | tuple) and (len(value) != 2 or value[0] > value[1]):
-        raise names.refuse(f"must be a number or [low, high], got {list(value)!r}", fix)
+        raise names.refuse(f"must be a number or [low, high], got {shown(list(value))}", fix)
     return tuple(float(n) for n in numbers) if isinstance(value, list | tuple) else float(value)
 
 
@@ -236,8 +237,7 @@ class Output(Section):
 
 def _swept(value: Any) -> Any:
     if isinstance(value, dict | list | tuple):
-        what = f"a swept value must be a single value, got {value!r}"[:100]
-        raise names.refuse(what, "sweep one setting by its path")
+        raise names.refuse(f"a swept value must be a single value, got {shown(value)}", "sweep one setting by its path")
     return value
 
 
@@ -267,7 +267,7 @@ class Scenario(Section):
     def _possible(cls, value: FrozenDict[str, Any]) -> FrozenDict[str, Any]:
         for path in value:
             if not sweeps.sweepable(path):
-                what = f"'{path[:60]}' cannot be swept, since sweep points share grid, population and time"
+                what = f"{shown(path)} cannot be swept, since sweep points share grid, population and time"
                 raise names.refuse(what, f"sweep a setting under {', '.join(sweeps.SWEEPABLE)}")
         return value
 

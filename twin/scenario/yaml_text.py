@@ -16,6 +16,7 @@ from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 import yaml
 
@@ -33,7 +34,7 @@ DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 WORDS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 NULLS = {"", "~", "null", "Null", "NULL"}
 
-Path_ = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 """Keys and list positions from the top of a document to a value."""
 
 
@@ -42,21 +43,27 @@ class Document:
     """Plain data with where each path stands (``file:line`` or ``--set``), and what was wrong on the way."""
 
     data: dict[str, Any] = field(default_factory=dict)
-    places: dict[Path_, str] = field(default_factory=dict)
+    places: dict[KeyPath, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     readable: bool = True
     """False when the text could not be read as a mapping at all; then ``data`` is empty."""
 
 
+def printable(text: str, most: int = 60) -> str:
+    """``text`` as a message shows it: shortened, and without characters that would move a terminal's cursor."""
+    text = text if len(text) <= most else text[: most - 3] + "..."
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
 def shown(value: Any) -> str:
-    """A value as a message shows it: short, and never longer than a line."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    """A value as a message shows it: never longer than a line."""
+    return printable(repr(value))
 
 
-def dotted(path: Path_) -> str:
+def dotted(path: KeyPath) -> str:
     """A path as a user writes it: ``experiment.arms.tod``, ``grid.resolve.districts[0]``."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+    parts = (f"[{part}]" if isinstance(part, int) else f".{printable(part, 200)}" for part in path)
+    return "".join(parts).removeprefix(".")
 
 
 def read_document(path: Path) -> Document:
@@ -242,7 +249,7 @@ class _Expander:
         self.name, self.document, self.lines = name, document, lines
         self.left = MAX_VALUES
 
-    def value(self, node: _Node, path: Path_, line: int | None = None) -> Any:
+    def value(self, node: _Node, path: KeyPath, line: int | None = None) -> Any:
         line = line or node.line
         place = f"{self.name}:{line}" if self.lines else self.name
         self.document.places[path] = place
@@ -258,14 +265,14 @@ class _Expander:
             return self._mapping(node, path)
         return self._scalar(node, path, place)
 
-    def _mapping(self, node: _Node, path: Path_) -> dict[str, Any]:
+    def _mapping(self, node: _Node, path: KeyPath) -> dict[str, Any]:
         result: dict[str, Any] = {}
         first_line: dict[str, int] = {}
         for key, line, child in node.content:
             where = (*path, key)
             place = f"{self.name}:{line}" if self.lines else self.name
-            if not _encodes(key):
-                self._problem(place, where, f"key {key!r} is not text that can be written", "use plain letters")
+            if not _plain(key):
+                self._problem(place, where, f"key {shown(key)} is not plain text", "use printable letters")
             elif key in first_line:
                 what = f"is set twice, first at line {first_line[key]}"
                 self._problem(place, where, what, "keep one of the two")
@@ -276,10 +283,10 @@ class _Expander:
                 result[key] = self.value(child, where, line)
         return result
 
-    def _scalar(self, node: _Node, path: Path_, place: str) -> Any:
+    def _scalar(self, node: _Node, path: KeyPath, place: str) -> Any:
         text = node.content
-        if not (text is None or _encodes(text)):
-            self._problem(place, path, f"{shown(text)} is not text that can be written", "use plain letters")
+        if not (text is None or _plain(text)):
+            self._problem(place, path, f"{shown(text)} is not plain text", "use printable letters")
             return ""
         if node.kind == "text":
             return text
@@ -294,14 +301,14 @@ class _Expander:
             return self._date(text, path, place)
         return self._number(text, path, place)
 
-    def _date(self, text: str, path: Path_, place: str) -> date | None:
+    def _date(self, text: str, path: KeyPath, place: str) -> date | None:
         try:
             return date.fromisoformat(text)
         except ValueError as error:
             self._problem(place, path, f"there is no date {text} ({error})", "write a date as YYYY-MM-DD")
             return None
 
-    def _number(self, text: str, path: Path_, place: str) -> Any:
+    def _number(self, text: str, path: KeyPath, place: str) -> Any:
         whole, real = INTEGER.fullmatch(text), FLOAT.fullmatch(text)
         if not (whole or real):
             return text
@@ -310,9 +317,10 @@ class _Expander:
             return None
         return int(text) if whole else float(text)
 
-    def _problem(self, place: str, path: Path_, what: str, fix: str) -> None:
+    def _problem(self, place: str, path: KeyPath, what: str, fix: str) -> None:
         self.document.problems.append(Problem(place, dotted(path), what, fix))
 
 
-def _encodes(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+def _plain(text: str) -> bool:
+    """Whether every character can be encoded and shown: no lone surrogates, no control characters but newline, tab."""
+    return all(character in "\n\t" or category(character) not in {"Cs", "Cc"} for character in text)
