@@ -62,10 +62,14 @@ class Run:
             connection.register(name, self.dataset(name))
         return connection
 
+    @cached_property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        """The connection of `query`, opened once: opening one takes longer than most queries."""
+        return self.connect()
+
     def query(self, sql: str) -> pa.Table:
         """Rows of a SQL query over the run's tables. Let SQL select and sort: its parallel sums need not repeat."""
-        with self.connect() as connection:
-            return connection.sql(sql).to_arrow_table()
+        return self._connection.sql(sql).to_arrow_table()
 
     def table(self, name: str, columns: list[str] | None = None, where: str | None = None) -> pa.Table:
         """Rows of one table, sorted by its key columns. ``where`` is a SQL condition."""
