@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import yaml
 
 from tests.analysis_fixture import arrow, cases, hand_run, random_run
 from twin.analysis import analyse
@@ -22,7 +23,10 @@ from twin.analysis.gains import cell_statistics, weighted_quantiles
 from twin.analysis.ledger import is_closed, ledger_rows
 from twin.analysis.thresholds import threshold
 from twin.errors import RunFolderError
+from twin.results.commits import BlockKey, Commit, write_commit
+from twin.results.reader import open_run
 from twin.results.schema import arrow_schema
+from twin.results.storage import Storage
 
 
 @pytest.fixture(scope="module")
@@ -275,3 +279,15 @@ def test_thresholds_are_rows_of_the_data_pack():
     assert threshold("interval_level") == 0.90
     with pytest.raises(KeyError):
         threshold("no_such_limit")
+
+
+def test_a_run_on_disk_gives_the_same_tables(hand, tmp_path):
+    made = hand_run()
+    storage = Storage(str(tmp_path))
+    files = tuple(storage.write_table(f"tables/{name}/x.parquet", name, rows) for name, rows in made.tables.items())
+    storage.write_json("manifest.json", {})
+    storage.write_bytes("scenario.yaml", yaml.safe_dump(made.scenario).encode())
+    write_commit(storage, Commit(BlockKey("1block"), 1, files))
+    tables = analyse(open_run(str(tmp_path)), {"peak_mw": 8400.0, "billed_of_used": 1.0})
+    for name, table in tables.items():
+        assert table.equals(hand[name]), name
