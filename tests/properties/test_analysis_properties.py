@@ -12,7 +12,7 @@ from twin.analysis import analyse
 from twin.analysis.gains import cell_statistics, weighted_quantiles
 from twin.analysis.network_effects import moved
 
-FEW = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SEEDS = st.integers(0, 2**31 - 1)
 LOADS = st.lists(st.floats(-1e6, 1e6, allow_subnormal=False), min_size=1, max_size=60)
 
