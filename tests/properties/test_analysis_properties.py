@@ -17,7 +17,7 @@ SEEDS = st.integers(0, 2**31 - 1)
 LOADS = st.lists(st.floats(-1e6, 1e6, allow_subnormal=False), min_size=1, max_size=60)
 
 
-@FEW
+@settings(FEW, max_examples=10)
 @given(seed=SEEDS, order=SEEDS)
 def test_the_order_of_stored_rows_changes_no_bit(seed, order):
     run = random_run(seed)
