@@ -22,7 +22,12 @@ def choose_plan(arm, category, kw, smart):
     own, base = arm.settings.time_of_day, arm.tariff.base_time_of_day(category)
     if own and category in own.categories and kw >= exact(own.min_kw) and (smart or not own.requires_smart_meter):
         return {n: (p.hours, exact(p.multiplier)) for n, p in own.periods.items()}, own.applies_to, True
-    if base and category in base.categories and kw > exact(base.above_kw.value) and (smart or not base.requires_smart_meter):
+    if (
+        base
+        and category in base.categories
+        and kw > exact(base.above_kw.value)
+        and (smart or not base.requires_smart_meter)
+    ):
         return {n: (p.hours, exact(p.multiplier.value)) for n, p in base.periods.items()}, base.applies_to, False
     return {}, "gross", False
 
@@ -31,7 +36,9 @@ def bill(arm: ArmTariff, zones, on: date, category, kw, kva, smart, power_factor
     """Paise of energy, fixed, duty, rebate, subsidy, total. All arguments whole numbers or fractions."""
     tariff, part = arm.tariff, arm.tariff.categories[category]
     periods, applies_to, on_arm = choose_plan(arm, category, kw, smart)
-    names = [next((n for n, (h, _) in periods.items() if holds(h, zones.first_minute(z))), "normal") for z in range(len(wh))]
+    names = [
+        next((n for n, (h, _) in periods.items() if holds(h, zones.first_minute(z))), "normal") for z in range(len(wh))
+    ]
     factor = [periods[name][1] if name in periods else Fraction(1) for name in names]
     use = [Fraction(x, 1000) for x in wh]
     if part.unit == "kVAh":
@@ -60,8 +67,15 @@ def bill(arm: ArmTariff, zones, on: date, category, kw, kva, smart, power_factor
     gross, granted = energy(part, billed, factor, applies_to, total, share)
 
     energy_paise, gross_paise, granted_paise = paise(gross_all), paise(gross), paise(granted)
-    quantity = {"connection": 1, "kw": kw, "kva": kva or Fraction(floor(kw * 1000 / power_factor + HALF), 1000), "hp": kw / exact(0.746)}
-    fixed = 0 if within else paise(exact(part.fixed.inr_per_month.value) * quantity[part.fixed.basis] * days / month_days)
+    quantity = {
+        "connection": 1,
+        "kw": kw,
+        "kva": kva or Fraction(floor(kw * 1000 / power_factor + HALF), 1000),
+        "hp": kw / exact(0.746),
+    }
+    fixed = (
+        0 if within else paise(exact(part.fixed.inr_per_month.value) * quantity[part.fixed.basis] * days / month_days)
+    )
     base = gross_paise if tariff.duty.base == "energy_before_subsidy" else gross_paise - granted_paise
     duty = 0 if category in tariff.duty.exempt else floor(base * exact(tariff.duty.percent.value) / 100 + HALF)
     rebate = 0

@@ -25,7 +25,9 @@ NORMAL, SOLAR, PEAK = 0, 1, 2  # zones by first appearance from midnight
 DATES = {"bihar-2024-25": date(2024, 6, 1), "bihar-2025-26": date(2025, 8, 1), "bihar-2026-27": date(2026, 6, 1)}
 
 
-def one_bill(tariff, on, category, kwh_by_zone, *, kw=1.0, kva=0.0, smart=False, pf=1.0, arm=None, days=30, month_days=30):
+def one_bill(
+    tariff, on, category, kwh_by_zone, *, kw=1.0, kva=0.0, smart=False, pf=1.0, arm=None, days=30, month_days=30
+):
     """All components in rupees."""
     under = apply_arm(load_tariff(tariff), arm)
     zones = common_zones([under, apply_arm(load_tariff(tariff), GROSS)], 96)
@@ -147,7 +149,9 @@ def test_shapes_of_the_free_block():
     june, arm = date(2026, 6, 1), {**GROSS, "free_units": {"per_period": {"peak": 25}}}
     # 100 kWh, 40 of them in the peak: 15 are billed at 3.934; no fixed charge, for the month ends within the block
     got = one_bill("bihar-2026-27", june, "ds1", [30, 30, 40], smart=True, arm=arm)
-    assert got.total == pytest.approx(59.01 + 8.01 - 3.75, abs=1e-9)  # duty 6 % of 15 * 8.904 = 8.0136; rebate 15 * 0.25
+    assert got.total == pytest.approx(
+        59.01 + 8.01 - 3.75, abs=1e-9
+    )  # duty 6 % of 15 * 8.904 = 8.0136; rebate 15 * 0.25
     # 200 kWh, 60 in the peak: 25 + 140 may be free, 125 are, in proportion
     above = one_bill("bihar-2026-27", june, "ds1", [70, 70, 60], smart=True, arm=arm)
     free = 125 / 165
@@ -176,7 +180,10 @@ def test_fixed_charges_go_by_days(month_days):
 @pytest.mark.parametrize("name", tariff_names())
 def test_every_category_against_a_second_calculation(name):
     arms = [None, GROSS, NET, {**GROSS, "free_units": {"weight": "time_of_day"}}]
-    arms += [{**NET, "free_units": {"per_period": {"peak": 20, "normal": 40}}}, {"free_units": {"rebate": {"inr_per_kwh": 0.8}}}]
+    arms += [
+        {**NET, "free_units": {"per_period": {"peak": 20, "normal": 40}}},
+        {"free_units": {"rebate": {"inr_per_kwh": 0.8}}},
+    ]
     under = [apply_arm(load_tariff(name), arm) for arm in arms]
     zones = common_zones(under, 96)
     rng = np.random.default_rng(7)

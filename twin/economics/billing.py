@@ -51,6 +51,7 @@ from twin.economics.slabs import (
     prorated,
     units_used,
 )
+from twin.economics.slabs import OPTED_OUT as OPTED_OUT
 
 
 class BillColumns(NamedTuple):

@@ -98,7 +98,7 @@ def _zone_sum(rate: NDArray[np.int64], category: int, plan: int, slab: int, mix:
     return total
 
 
-@nb.njit(cache=True, error_model="numpy", inline="always")
+@nb.njit(cache=True, error_model="numpy")
 def charge(
     rate: NDArray[np.int64],
     category: int,
