@@ -118,6 +118,8 @@ class _Builder:
             self.channel(program, k, channel[area], channel["hold"], "demand/homes.yaml")
             arrays.hours_vary[program, k] = channel["hours_vary"]
             arrays.clock[program, k] = channel["clock"]
+            if "duty" in channel:
+                arrays.duty[program, k] = self.first[channel["duty"]]
             if name in RATED_CHANNELS:
                 arrays.rate[program, k] = RATED_CHANNELS.index(name)
                 arrays.rate_unit[program, k] = channel["rate_unit_min"]
