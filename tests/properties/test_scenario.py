@@ -103,7 +103,7 @@ def mutate(data: Any, choices: Any) -> Any:
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_good_scenario_with_anything_in_it_is_a_scenario_or_refused(data: st.DataObject) -> None:
     mutated = GOOD
     for _ in range(data.draw(st.integers(1, 3))):
@@ -113,7 +113,7 @@ def test_a_good_scenario_with_anything_in_it_is_a_scenario_or_refused(data: st.D
 
 
 @given(st.lists(TEXT | st.sampled_from(["time.days=1", "grid=1", "sweep.a=1", "a.b.c={}", "=", "."]), max_size=3))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_overrides_are_applied_or_refused(overrides: list[str]) -> None:
     check(outcome(lambda: parse_scenario(yaml.safe_dump(GOOD), overrides=overrides)))
 
@@ -181,7 +181,7 @@ def scenarios(draw: Any) -> Scenario:
 
 
 @given(scenarios())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_written_back_loads_to_the_same_scenario(scenario: Scenario) -> None:
     again = parse_scenario(dump_resolved(scenario))
     assert again == scenario
@@ -190,7 +190,7 @@ def test_what_is_written_back_loads_to_the_same_scenario(scenario: Scenario) -> 
 
 
 @given(scenarios())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_zones_refine_every_window(scenario: Scenario) -> None:
     zones = common_zones(scenario)
     minutes = np.arange(scenario.steps) * scenario.time.step_minutes
