@@ -20,8 +20,14 @@ from twin.results.storage import Storage
 
 START = datetime(2026, 6, 8)
 STEPS = 96
-TOD = {"applies_to": "gross", "solar": {"hours": "09-17", "multiplier": 0.8}, "peak": {"hours": "17-23", "multiplier": 1.2}}
-HOMES = [("kutir_jyoti", c) for c in (1, 2)] + [("ds1", c) for c in (2, 3, 4, 5)] + [("ds2", c) for c in (1, 2, 3, 4, 5)]
+TOD = {
+    "applies_to": "gross",
+    "solar": {"hours": "09-17", "multiplier": 0.8},
+    "peak": {"hours": "17-23", "multiplier": 1.2},
+}
+HOMES = (
+    [("kutir_jyoti", c) for c in (1, 2)] + [("ds1", c) for c in (2, 3, 4, 5)] + [("ds2", c) for c in (1, 2, 3, 4, 5)]
+)
 OTHERS = [("nds1", 0), ("nds2", 0), ("lt_industry", 0), ("irrigation_rural", 0), ("rural_water", 0), ("hts1", 0)]
 SIZES_LAKH = {"kutir_jyoti": 29.0, "ds1": 26.0, "ds2": 4.6, "nds1": 8.0, "nds2": 8.1, "lt_industry": 1.0}
 
@@ -171,7 +177,9 @@ class _Tables:
 
     def grid_substations(self) -> pa.Table:
         pack = datapack.read_rows("transmission", _Station)
-        stations = [s for s in pack if s.latitude and s.status == "in service" and "33" in (s.voltage_levels_kv or "")][:70]
+        stations = [s for s in pack if s.latitude and s.status == "in service" and "33" in (s.voltage_levels_kv or "")][
+            :70
+        ]
         load = 25 + 75 * self.rng.random(len(stations))
         rows: dict[str, list[Any]] = {name: [] for name in arrow_schema("grid_substations").names}
         for number, (arm, _) in enumerate(self.case_list()):
@@ -220,7 +228,14 @@ class _Tables:
                 loading = load * cut * (1 + 0.01 * r)
                 peak = [START + timedelta(days=day, hours=21, minutes=45)] * 800
                 columns = ([number] * 800, [START.date() + timedelta(days=day)] * 800, range(800), np.arange(800) // 40)
-                columns += ([63.0] * 800, loading * 0.63, peak, loading, np.maximum(loading - 100, 0) / 10, loading * 0.6)
+                columns += (
+                    [63.0] * 800,
+                    loading * 0.63,
+                    peak,
+                    loading,
+                    np.maximum(loading - 100, 0) / 10,
+                    loading * 0.6,
+                )
                 columns += (v - 0.01, v, loading * 8)
                 for column, values in zip(rows, columns, strict=True):
                     rows[column].extend(values)
@@ -269,11 +284,21 @@ class _Tables:
                 group = f"category/{category}/class/{klass}" if klass else f"category/{category}"
                 for outcome, value in (("bill_unchanged", 1.0), ("bill_response", 0.6), ("surplus", -0.7)):
                     size = value * s * (klass - 2 if klass else 5)
-                    rows += self.effect(arm, outcome, "state", size * spread, np.full_like(spread, 200.0), "INR/month", group)
+                    rows += self.effect(
+                        arm, outcome, "state", size * spread, np.full_like(spread, 200.0), "INR/month", group
+                    )
         return rows
 
     def effect(
-        self, arm: str, outcome: str, area: str, values: Any, reference: Any, unit: str, group: str = "all", sampling: float = 0
+        self,
+        arm: str,
+        outcome: str,
+        area: str,
+        values: Any,
+        reference: Any,
+        unit: str,
+        group: str = "all",
+        sampling: float = 0,
     ) -> list[dict[str, Any]]:
         value = float(np.mean(values))
         common = {"arm": arm, "outcome": outcome, "area": area, "group": group, "value": value, "unit": unit}

@@ -177,7 +177,7 @@ def _energy_tile(facts: Facts, arm: Arm) -> Tile:
     return Tile(
         facts.t.text("tile.energy"),
         values[:1],
-        [_spread(facts, moved), values[1], facts.t.text("tile.energy.never_added")],
+        [_spread(facts, moved), values[1]],
     )
 
 
@@ -225,16 +225,21 @@ def _homes_tile(facts: Facts, arm: Arm) -> Tile:
 
 def _money_tile(facts: Facts, arm: Arm) -> Tile:
     revenue, subsidy = facts.effect("revenue", arm.name), facts.effect("subsidy", arm.name)
-    name = facts.t.text("tile.money")
+    period = facts.t.text("period.short.one" if facts.days == 1 else "period.short.many", n=facts.days)
     if revenue is None or subsidy is None:
-        return Tile(name, [facts.t.text("tile.none")])
-    period = facts.t.text("period.days.one" if facts.days == 1 else "period.days.many", n=facts.days)
+        return Tile(facts.t.text("tile.money", period=period), [facts.t.text("tile.none")])
     lines = [
-        facts.t.text("tile.money.western", western=money_words(revenue, facts)[1], spread=_money_spread(facts, revenue)),
-        facts.t.text("tile.money.subsidy", value=money_words(subsidy, facts)[0], spread=_money_spread(facts, subsidy)),
-        facts.t.text("tile.money.period", period=period),
+        _western(facts, money_words(revenue, facts).western, _money_spread(facts, revenue)),
+        facts.t.text(
+            "tile.money.subsidy", value=money_words(subsidy, facts).indian, spread=_money_spread(facts, subsidy)
+        ),
     ]
-    return Tile(name, [facts.t.text("tile.money.revenue", value=money_words(revenue, facts)[0])], lines)
+    value = facts.t.text("tile.money.revenue", value=money_words(revenue, facts).indian)
+    return Tile(facts.t.text("tile.money", period=period), [value], lines)
+
+
+def _western(facts: Facts, western: str, spread: str) -> str:
+    return facts.t.text("tile.money.western", western=western, spread=spread) if western else spread
 
 
 def _ledger_tile(facts: Facts) -> Tile:

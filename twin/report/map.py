@@ -121,7 +121,7 @@ def _towns(names: list[str]) -> list[dict[str, Any]]:
 def axes() -> dict[str, Any]:
     """Both axes: no ticks, equal scale with longitude shortened by the latitude's cosine."""
     extent = setting("map", "extent")
-    bare = {"showgrid": False, "showticklabels": False, "ticks": "", "showline": False}
+    bare: dict[str, Any] = {"showgrid": False, "showticklabels": False, "ticks": "", "showline": False}
     ratio = 1 / math.cos(math.radians(float(setting("map", "centre_latitude"))))
     x = base.axis(range=[extent["west"], extent["east"]], constrain="domain", **bare)
     y = base.axis(range=[extent["south"], extent["north"]], constrain="domain", **bare)

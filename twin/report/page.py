@@ -86,27 +86,31 @@ def render(run: RunTables, language: str = "en") -> str:
     book = ledger.build(facts)
     figures = [*(figure for part in parts for figure in part.figures), book]
     library, loader = plotly.offline.get_plotlyjs(), _own_file("loader.js")
-    return _environment().get_template("page.html.j2").render(
-        language=language,
-        t=facts.t.html,
-        csp=content_policy(library, loader),
-        library=Markup(library),
-        loader=Markup(loader),
-        style=Markup(_own_file("style.css")),
-        charts={chart_id(figure, i): asdict(c) for figure in figures for i, c in enumerate(figure.charts)},
-        chart_id=chart_id,
-        downloads={figure.id: download(facts, figure) for figure in figures if figure.csv_header},
-        front=front.front_page(facts),
-        answer=answer(facts),
-        sections=parts,
-        ledger=book,
-        failures=ledger.failed_solves(facts),
-        bands=stress.band_table(facts),
-        assumed=assumed_rows(facts),
-        synthetic=synthetic_parts(facts),
-        reproduction=reproduction(facts),
-        glossary=glossary(facts),
-        run_name=clean(str(facts.scenario.get("name", "run")), 64),
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            language=language,
+            t=facts.t.html,
+            csp=content_policy(library, loader),
+            library=Markup(library),
+            loader=Markup(loader),
+            style=Markup(_own_file("style.css")),
+            charts={chart_id(figure, i): asdict(c) for figure in figures for i, c in enumerate(figure.charts)},
+            chart_id=chart_id,
+            downloads={figure.id: download(facts, figure) for figure in figures if figure.csv_header},
+            front=front.front_page(facts),
+            answer=answer(facts),
+            sections=parts,
+            ledger=book,
+            failures=ledger.failed_solves(facts),
+            bands=stress.band_table(facts),
+            assumed=assumed_rows(facts),
+            synthetic=synthetic_parts(facts),
+            reproduction=reproduction(facts),
+            glossary=glossary(facts),
+            run_name=clean(str(facts.scenario.get("name", "run")), 64),
+        )
     )
 
 
@@ -181,11 +185,19 @@ def _json_block(content: Any) -> Markup:
     return Markup(text)
 
 
+class _Plain(yaml.SafeDumper):
+    """Writes every value out where it stands: no anchors and aliases to follow."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Never point to an earlier value."""
+        return True
+
+
 def reproduction(facts: Facts) -> dict[str, Any]:
     """What a stranger needs to get the same run: command, versions, seed, digest, resolved scenario."""
     manifest = facts.manifest
     versions = manifest.get("versions") or {}
-    resolved = yaml.safe_dump(dict(facts.scenario), sort_keys=False, allow_unicode=True, width=100)
+    resolved = yaml.dump(dict(facts.scenario), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=100)
     lines = [clean(line, 2000) for line in resolved.splitlines()]
     return {
         "command": clean(str(manifest.get("command", "")), 500),

@@ -82,7 +82,7 @@ class Figure:
     def id(self) -> str:
         """Stable id in the page, ``fig01``; parts keep their letter."""
         digits = "".join(character for character in self.number if character.isdigit())
-        return f"fig{int(digits):02d}{self.number[len(digits):]}"
+        return f"fig{int(digits):02d}{self.number[len(digits) :]}"
 
 
 def rounded(values: Sequence[float | None], decimals: int) -> list[float | None]:

@@ -105,7 +105,8 @@ def _chart(facts: Facts, rows: Sequence[Row], relative: bool) -> base.Chart:
         ),
         shapes=shapes,
         annotations=[
-            base.note(_value(row), 1, level, xref="paper", xanchor="left", xshift=8) for row, level in zip(rows, y, strict=True)
+            base.note(_value(row), 1, level, xref="paper", xanchor="left", xshift=8)
+            for row, level in zip(rows, y, strict=True)
         ],
     )
     height = bottom + 50

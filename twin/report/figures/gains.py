@@ -16,7 +16,8 @@ from twin.report.settings import setting
 
 MEASURES = {"unchanged": "bill_unchanged", "response": "bill_response", "surplus": "surplus"}
 MORE, MORE_DARK, LESS, LESS_DARK = "#D8A55B", "#8C510A", "#5AB4AC", "#01665E"
-ROW_PX, ARM_PX = 22, 14
+ROW_PX, PRINT_ROW_PX, ARM_PX = 22, 17, 14
+PRINT_SCALE = 0.72
 PALE = 0.28
 CUT = 0.95
 Gain = Mapping[str, Any]
@@ -72,7 +73,9 @@ def _shares(facts: Facts, found: Sequence[Gain], arms: Sequence[Arm]) -> base.Fi
     return base.Figure(
         number="4",
         title=_share_title(facts, by_arm),
-        subtitle=facts.t.text(f"fig4.subtitle.{measure}", area=facts.area_name("state"), reference=facts.reference.label),
+        subtitle=facts.t.text(
+            f"fig4.subtitle.{measure}", area=facts.area_name("state"), reference=facts.reference.label
+        ),
         alt=_share_alt(facts, by_arm),
         help=[facts.t.text("fig4.help"), facts.t.text("gains.classes")],
         table=base.Table(facts.t.text("fig4.caption"), header, lines, frozenset(range(2, 8))),
@@ -147,7 +150,8 @@ def _share_chart(facts: Facts, arm: Arm, own: Sequence[Gain], reach: float) -> b
         annotations=notes,
     )
     height = len(own) * ROW_PX + 74
-    return base.Chart(data, look, height, {}, height, facts.t.text("gains.panel", arm=arm.label))
+    printed = len(own) * PRINT_ROW_PX + 74
+    return base.Chart(data, look, height, {}, height, facts.t.text("gains.panel", arm=arm.label), print_height=printed)
 
 
 def _share_title(facts: Facts, by_arm: Mapping[Arm, Sequence[Gain]]) -> str:
@@ -207,7 +211,7 @@ def _size_figure(facts: Facts, number: str, found: Sequence[Gain], arms: Sequenc
         title=facts.t.text("fig5.title" if number == "5" else "fig5.title.industry"),
         subtitle=facts.t.text("fig5.subtitle", area=facts.area_name("state"), reference=facts.reference.label),
         alt=_size_alt(facts, groups, arms, cells),
-        help=[facts.t.text("fig5.help"), facts.t.text("fig5.surplus"), facts.t.text("fig5.cut")],
+        help=[facts.t.text(f"fig5.{name}") for name in ("help", "surplus", "cut")] if number == "5" else [],
         table=base.Table(
             facts.t.text("fig5.caption"),
             [facts.t.text(f"column.{name}") for name in names],
@@ -282,7 +286,9 @@ def _size_chart(
         axes = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
         title = facts.t.text("axis.inr_month")
         x = base.axis(title, range=[-limit, limit], tickvals=[-tick, 0, tick], anchor=f"y{suffix}")
-        y = base.axis(range=[bottom, 0], tickvals=middles, ticktext=labels, showgrid=False, ticks="", anchor=f"x{suffix}")
+        y = base.axis(
+            range=[bottom, 0], tickvals=middles, ticktext=labels, showgrid=False, ticks="", anchor=f"x{suffix}"
+        )
         width, height = 1 / panels, 1 / panels
         wide_x = [panel * width + 0.01, (panel + 1) * width - 0.01]
         look[f"xaxis{suffix}"] = x | {"domain": wide_x}
@@ -301,7 +307,8 @@ def _size_chart(
     look["annotations"] = notes
     look["barmode"] = "overlay"
     narrow["margin"] = look["margin"] | {"l": 112}
-    return base.Chart(data, look, bottom + 72, narrow, panels * (bottom + 66))
+    printed = round(bottom * PRINT_SCALE) + 72
+    return base.Chart(data, look, bottom + 72, narrow, panels * (bottom + 66), print_height=printed)
 
 
 def _round_below(value: float) -> float:
@@ -348,7 +355,13 @@ def _size_traces(
         traces.append(_bar_trace(arm, bars))
         line = {"color": base.INK, "width": 2.5}
         traces.append({"type": "scatter", "mode": "lines", "line": line, "hoverinfo": "x"} | _clean(lines))
-        marker = {"symbol": arm.marker, "size": 7, "color": arm.colour, "opacity": 1, "line": {"color": "#FFFFFF", "width": 1}}
+        marker = {
+            "symbol": arm.marker,
+            "size": 7,
+            "color": arm.colour,
+            "opacity": 1,
+            "line": {"color": "#FFFFFF", "width": 1},
+        }
         traces.append({"type": "scatter", "mode": "markers", "marker": marker, "hoverinfo": "x"} | _clean(dots))
     return [trace for trace in traces if trace["x"]], notes
 

@@ -18,7 +18,7 @@ from twin.report.settings import setting
 from twin.units import KW_PER_MW
 
 FloatArray = NDArray[np.float64]
-HEIGHT, NARROW_HEIGHT = 440, 420
+HEIGHT, NARROW_HEIGHT, PRINT_HEIGHT = 440, 420, 300
 MARGIN = (64, 74, 24, 44)
 WINDOW_FILLS = {"low": "#EAF3E6", "high": "#F7EBDD"}
 BAND_FILL = "rgba(89,89,89,0.18)"
@@ -62,7 +62,8 @@ def _state(facts: Facts, day: Any) -> Curves:
 def _district(facts: Facts, district: str) -> Curves:
     """Load of a resolved district's 11 kV feeders, mean over all days."""
     found = facts.columns(
-        f'select "case", hour(interval_start) as h, minute(interval_start) as m, {exact_sum("sent_kw")} as kw from feeders '
+        f'select "case", hour(interval_start) as h, minute(interval_start) as m, {exact_sum("sent_kw")} as kw '
+        "from feeders "
         f"where feeder_id in (select feeder_id from feeder_list where resolved and district = {literal(district)}) "
         "group by all order by all"
     )
@@ -76,7 +77,8 @@ def _curves(facts: Facts, by_case: Mapping[int, FloatArray]) -> Curves:
         if row["case"] in by_case:
             mw.setdefault(facts.arm_name(row["arm"], row["sweep"]), []).append(by_case[row["case"]])
     steps = round(24 / facts.step_hours)
-    return Curves(np.arange(steps) * facts.step_hours, {name: np.array(values) for name, values in mw.items()})
+    hours = np.arange(steps, dtype=np.float64) * facts.step_hours
+    return Curves(hours, {name: np.array(values) for name, values in mw.items()})
 
 
 def _band(differences: FloatArray) -> tuple[FloatArray, FloatArray] | None:
@@ -152,7 +154,8 @@ def _chart(
             facts.t.text("axis.change_mw"), range=[low, high], nticks=6, domain=[0, 0.47], anchor="x"
         )
     narrow = {"annotations": short + ends + flat, "margin": look["margin"] | {"l": 56, "r": 58}}
-    return base.Chart(data, look, HEIGHT if changes else 300, narrow, NARROW_HEIGHT if changes else 280, print_height=330)
+    height, small = (HEIGHT, NARROW_HEIGHT) if changes else (300, 280)
+    return base.Chart(data, look, height, narrow, small, print_height=PRINT_HEIGHT)
 
 
 def _line(arm: Arm, hours: FloatArray, values: FloatArray, axis: str, decimals: int) -> dict[str, Any]:
@@ -227,9 +230,7 @@ def _keys(facts: Facts, arms: Sequence[Arm], changes: Mapping[Arm, FloatArray]) 
     return keys
 
 
-def _title(
-    facts: Facts, kind: str, hours: FloatArray, changes: Mapping[Arm, FloatArray], area: str
-) -> str:
+def _title(facts: Facts, kind: str, hours: FloatArray, changes: Mapping[Arm, FloatArray], area: str) -> str:
     if not changes:
         return facts.t.text(f"fig2.title.{kind}.one_arm", area=area)
     arm, difference = max(changes.items(), key=lambda item: float(np.abs(item[1].mean(axis=0)).max()))
@@ -238,7 +239,7 @@ def _title(
     if not average[step]:
         return facts.t.text("fig2.title.none", area=area)
     key = "fig2.title.lower" if average[step] < 0 else "fig2.title.higher"
-    return facts.t.text(f"{key}", arm=arm.label, size=_mw(abs(average[step])), time=_clock(hours[step]), area=area)
+    return facts.t.text(key, arm=arm.label, size=_mw(abs(average[step])), time=_clock(hours[step]), area=area)
 
 
 def _help(facts: Facts, changes: Mapping[Arm, FloatArray]) -> list[str]:
@@ -250,9 +251,7 @@ def _help(facts: Facts, changes: Mapping[Arm, FloatArray]) -> list[str]:
     return lines
 
 
-def _alt(
-    facts: Facts, hours: FloatArray, mean: Mapping[str, FloatArray], changes: Mapping[Arm, FloatArray]
-) -> str:
+def _alt(facts: Facts, hours: FloatArray, mean: Mapping[str, FloatArray], changes: Mapping[Arm, FloatArray]) -> str:
     flat = mean[facts.reference.name]
     high, low = int(flat.argmax()), int(flat.argmin())
     parts = [

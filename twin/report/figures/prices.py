@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from twin.report.facts import Arm, Facts, clock_spans
 from twin.report.figures import base
 
 MOST_PANELS = 6
-HEIGHT = 190
+HEIGHT, PRINT_HEIGHT = 190, 140
 COLUMNS = 3
 Prices = Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]
 """Periods by (category, arm), each with its prices and the share of consumers at Rs 0.00, in order of the day."""
@@ -67,7 +68,8 @@ def _prices(facts: Facts) -> Prices:
     known = {arm.name for arm in facts.arms}
     for row in rows:
         weights = row["weights"] if sum(row["weights"]) > 0 else [1.0] * len(row["shares"])
-        pairs = [(share, weight) for share, weight in zip(row["shares"], weights, strict=True) if share is not None and share == share]
+        both = zip(row["shares"], weights, strict=True)
+        pairs = [(share, weight) for share, weight in both if share is not None and not math.isnan(share)]
         total = sum(weight for _, weight in pairs)
         row["at_zero"] = sum(share * weight for share, weight in pairs) / total if total else None
         if row["arm"] in known:
@@ -79,13 +81,12 @@ def _prices(facts: Facts) -> Prices:
 
 def _chosen(facts: Facts, prices: Prices) -> list[str]:
     """Categories with a panel: homes first, then those whose price differs between arms."""
-    homes = {
-        row["category"] for row in facts.rows("select distinct category from prices where income_class > 0")
-    }
+    homes = {row["category"] for row in facts.rows("select distinct category from prices where income_class > 0")}
     names = list(dict.fromkeys(category for category, _ in prices))
 
     def rank(category: str) -> tuple[bool, bool]:
-        shapes = {tuple((row["start"], row["seen"]) for row in rows) for key, rows in prices.items() if key[0] == category}
+        own = [rows for key, rows in prices.items() if key[0] == category]
+        shapes = {tuple((row["start"], row["seen"]) for row in rows) for rows in own}
         return (category not in homes, len(shapes) < 2)
 
     return sorted(names, key=rank)[:MOST_PANELS]
@@ -107,7 +108,8 @@ def _panel(facts: Facts, prices: Prices, category: str, arms: Sequence[Arm], top
     x_axis = base.axis(range=[0, 24], tickvals=[0, 6, 12, 18, 24], ticktext=["00", "06", "12", "18", "24"])
     y_axis = base.axis(range=[-0.04 * top, top * 1.08], nticks=5, tickformat=".2f")
     look = base.layout((44, 8, 6, 26), xaxis=x_axis, yaxis=y_axis)
-    return base.Chart(data, look, HEIGHT, {}, HEIGHT, facts.category_short(category), zero or facts.t.text("fig3.no_zero"))
+    words = zero or facts.t.text("fig3.no_zero")
+    return base.Chart(data, look, HEIGHT, {}, HEIGHT, facts.category_short(category), words, PRINT_HEIGHT)
 
 
 def _steps(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], list[float]]:

@@ -13,8 +13,8 @@ from twin.report.facts import Arm
 from twin.report.figures import base
 
 HEAD_PX, ROW_PX, DOT_PX, LINE_PX = 24, 30, 10, 6
-MARGIN_TOP, MARGIN_BOTTOM = 6, 44
-PRINT_SCALE = 0.72
+MARGIN_TOP, MARGIN_BOTTOM = 4, 40
+PRINT_SCALE = 0.56
 """Rows stand closer on paper, so that page one holds figure 1."""
 KIND_LINES: dict[str, dict[str, Any]] = {
     "sampling": {"color": "#8C8C8C", "width": 1.5, "dash": "1px,3px"},

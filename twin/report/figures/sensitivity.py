@@ -31,13 +31,14 @@ def build(facts: Facts) -> base.Figure | None:
         return None
     shown = rows[:MOST_ROWS]
     first = facts.parameter_name(rows[0]["parameter"])
-    label = facts.arm(effect.arm).label
+    label, outcome = facts.arm(effect.arm).label, facts.t.name("outcome", effect.outcome)
+    low, high = _value(rows[0]["value_low"]), _value(rows[0]["value_high"])
     names = ("parameter", "low_setting", "high_setting", "value_at_low", "value_at_high", "confidence")
     return base.Figure(
         number="10",
         title=facts.t.text("fig10.title", parameter=first),
-        subtitle=facts.t.text("fig10.subtitle", arm=label, unit=effect.unit, outcome=facts.t.name("outcome", effect.outcome)),
-        alt=facts.t.text("fig10.alt", parameter=first, low=_value(rows[0]["value_low"]), high=_value(rows[0]["value_high"])),
+        subtitle=facts.t.text("fig10.subtitle", arm=label, unit=effect.unit, outcome=outcome),
+        alt=facts.t.text("fig10.alt", parameter=first, low=low, high=high),
         help=[facts.t.text("fig10.help")],
         table=base.Table(
             facts.t.text("fig10.caption"),

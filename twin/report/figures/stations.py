@@ -126,7 +126,7 @@ def _chart(facts: Facts, stations: list[Station]) -> base.Chart:
     shapes, labels, short = map_.context(facts.t.text("fig7.bar", km=setting("map", "bar_km")))
     look = base.layout((4, 4, 4, 4), shapes=shapes, annotations=labels, **map_.axes())
     data = [trace for trace in data if trace["x"]]
-    return base.Chart(data, look, map_.HEIGHT, {"annotations": short}, map_.NARROW_HEIGHT)
+    return base.Chart(data, look, map_.HEIGHT, {"annotations": short}, map_.NARROW_HEIGHT, print_height=400)
 
 
 def _edge(fill: str) -> str:
@@ -138,10 +138,7 @@ def _keys(facts: Facts) -> list[base.Key]:
     limits = setting("loading_classes", "limits")
     words = [
         facts.t.text("fig7.class.first", high=limits[0]),
-        *(
-            facts.t.text("fig7.class", low=low, high=high)
-            for low, high in zip(limits[:-1], limits[1:], strict=True)
-        ),
+        *(facts.t.text("fig7.class", low=low, high=high) for low, high in zip(limits[:-1], limits[1:], strict=True)),
         facts.t.text("fig7.class.last", low=limits[-1]),
     ]
     samples = [base.bar_sample(fill, "#000000") for fill in FILLS[:-1]]

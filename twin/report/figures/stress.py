@@ -36,7 +36,7 @@ class Quantity:
 QUANTITIES = (
     Quantity(
         "dt_loading_percent",
-        'select "case", dt_id, feeder_id, max(loading_percent) as v from transformers group by "case", dt_id, feeder_id',
+        'select "case", dt_id, feeder_id, max(loading_percent) as v from transformers group by all',
         1.0,
         True,
         (0.0, 160.0),
@@ -44,7 +44,7 @@ QUANTITIES = (
     ),
     Quantity(
         "lv_end_voltage_pu",
-        'select "case", dt_id, feeder_id, min(v_end_p5_pu) as v from transformers group by "case", dt_id, feeder_id',
+        'select "case", dt_id, feeder_id, min(v_end_p5_pu) as v from transformers group by all',
         0.001,
         False,
         (0.80, 1.0),
@@ -52,7 +52,7 @@ QUANTITIES = (
     ),
     Quantity(
         "feeder_end_voltage_pu",
-        'select "case", feeder_id, min(v_min_pu) as v from feeders group by "case", feeder_id',
+        'select "case", feeder_id, min(v_min_pu) as v from feeders group by all',
         0.001,
         False,
         (0.80, 1.02),
@@ -157,8 +157,9 @@ def _chart(facts: Facts, quantity: Quantity, curves: Mapping[str, Curve], bands:
     x = base.axis(facts.t.text(f"axis.{quantity.name}"), range=[low, high], nticks=5)
     y = base.axis(facts.t.text("axis.share_above" if quantity.above else "axis.share_below"), range=[0, 100], nticks=6)
     shapes = [shape for band in bands if band["quantity"] == quantity.name for shape in _bracket(band)]
+    title = facts.t.text(f"fig8.panel.{quantity.name}")
     look = base.layout((46, 10, 8, 42), xaxis=x, yaxis=y, shapes=shapes)
-    return base.Chart(data, look, HEIGHT, {}, HEIGHT, facts.t.text(f"fig8.panel.{quantity.name}"))
+    return base.Chart(data, look, HEIGHT, {}, HEIGHT, title, print_height=210)
 
 
 def _bracket(band: Band) -> list[dict[str, Any]]:
