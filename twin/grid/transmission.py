@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 
 from twin.grid.transmission_data import (
     EXTERNAL,
+    IN_SERVICE,
     Link,
-    Station,
     assumed,
     assumed_value,
+    levels_kv,
     line_constants,
     links,
-    stations,
 )
+from twin.grid.tables import Station, stations
 
 FREQUENCY_HZ = 50.0
 GSS_KV = 33.0
@@ -60,7 +61,7 @@ class EhvLoads:
 
 def gss_stations() -> tuple[Station, ...]:
     """Stations in service with a 33 kV level, in file order."""
-    return tuple(station for station in stations() if station.in_service and GSS_KV in station.levels_kv)
+    return tuple(station for station in stations() if station.status in IN_SERVICE and GSS_KV in levels_kv(station))
 
 
 def bus_name(station_id: str, kv: float) -> str:
@@ -94,7 +95,7 @@ def _add_buses(net: pp.pandapowerNet) -> None:
     rows: list[tuple[str, float, str, bool, str, tuple[float, float] | None]] = []
     for station in stations():
         place = (station.longitude, station.latitude)
-        rows += [(station.id, kv, station.district, station.in_service, station.status, place) for kv in station.levels_kv]
+        rows += [(station.id, kv, station.district, station.status in IN_SERVICE, station.status, place) for kv in levels_kv(station)]
     known = {(row[0], row[1]) for row in rows}
     for link in links():
         for end in (link.from_id, link.to_id):
@@ -159,7 +160,8 @@ def _line_remark(link: Link, alive: bool) -> str:
 def _add_transformers(net: pp.pandapowerNet, bus: dict[str, int], loads: GssLoads) -> None:
     given = {name: (int(n), float(mva)) for name, n, mva in zip(loads.id, loads.n_units, loads.unit_mva, strict=True)}
     for station in stations():
-        for high, low in zip(station.levels_kv, station.levels_kv[1:], strict=False):
+        levels = levels_kv(station)
+        for high, low in zip(levels, levels[1:], strict=False):
             units = given.get(station.id, (0, 0.0)) if low == GSS_KV else (0, 0.0)
             _add_transformer(net, bus, station, high, low, units)
 
@@ -198,7 +200,7 @@ def _add_transformer(
         tap_changer_type="Ratio",
         name=f"{station.id} {key} kV",
         parallel=int(n_units),
-        in_service=station.in_service,
+        in_service=station.status in IN_SERVICE,
         station=station.id,
         kind=size,
         table_units=int(n_units),

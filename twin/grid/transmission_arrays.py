@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandapower as pp
@@ -32,6 +33,12 @@ class EhvIndex:
     trafo: NDArray[np.int64]
     gens: NDArray[np.int64]
 
+    def bus_of(self, rows: Any) -> NDArray[np.int64]:
+        """Positions of buses by their network index; -1 for those that are not in the model or came later."""
+        rows = np.asarray(rows, dtype=np.int64)
+        known = rows < len(self.bus)
+        return np.where(known, self.bus[np.where(known, rows, 0)], -1)
+
 
 def meshed_part(net: pp.pandapowerNet) -> pp.pandapowerNet:
     """A copy without what lies below 132 kV: GSS transformers, lower buses and all on them are switched off."""
@@ -47,19 +54,11 @@ def meshed_part(net: pp.pandapowerNet) -> pp.pandapowerNet:
     return part
 
 
-def ehv_model(net: pp.pandapowerNet) -> tuple[EhvModel, EhvIndex]:
-    """The meshed grid at 132 kV and above of ``net`` in per unit, with where its rows went.
-
-    Raises
-    ------
-    NetworkError
-        If a slack is an ``ext_grid`` (a distributed slack would drop it) or two generators share a bus.
-    """
-    _check_generators(net)
-    part = meshed_part(net)
-    part["_options"] = {}
+def pandapower_case(net: pp.pandapowerNet) -> dict[str, Any]:
+    """pandapower's own per-unit case of ``net``: rows of ``branch`` are all lines, then all transformers, in table order."""
+    net["_options"] = {}
     _add_ppc_options(
-        part,
+        net,
         calculate_voltage_angles=True,
         trafo_model="t",
         check_connectivity=False,
@@ -70,7 +69,21 @@ def ehv_model(net: pp.pandapowerNet) -> tuple[EhvModel, EhvIndex]:
         recycle=None,
         distributed_slack=True,
     )
-    ppc, _ = _pd2ppc(part)
+    case, _ = _pd2ppc(net)
+    return dict(case)
+
+
+def ehv_model(net: pp.pandapowerNet) -> tuple[EhvModel, EhvIndex]:
+    """The meshed grid at 132 kV and above of ``net`` in per unit, with where its rows went.
+
+    Raises
+    ------
+    NetworkError
+        If a slack is an ``ext_grid`` (a distributed slack would drop it) or two generators share a bus.
+    """
+    _check_generators(net)
+    part = meshed_part(net)
+    ppc = pandapower_case(part)
     lookup = part._pd2ppc_lookups["bus"]
     on = part.bus.in_service.to_numpy()
     position = np.full(int(net.bus.index.max()) + 1, -1, dtype=np.int64)

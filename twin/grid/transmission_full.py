@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
 import pandapower as pp
 from numpy.typing import NDArray
 
+from twin.grid.tables import conductors
 from twin.grid.transmission import FREQUENCY_HZ, GSS_KV, bus_name
-from twin.grid.transmission_data import assumed, assumed_value, conductors, pss_transformer_percent
+from twin.grid.transmission_data import assumed, assumed_value, pss_transformer_percent
 
 PSS_KV = 11.0
 DYN11_SHIFT_DEGREE = -30.0
@@ -20,7 +22,7 @@ class PssColumns:
     """All power substations; arrays of shape (n_pss,).
 
     ``gss`` is a position in ``gss_id``; ``parent`` the PSS upstream on the same 33 kV feeder, or -1 at the GSS;
-    ``conductor`` a row of ``conductors.csv``; ``transformer_mva`` the rating of all units of the PSS together.
+    ``conductor`` a row of ``conductors.csv``, ``circuits`` of it in parallel; ``unit_mva`` times ``n_units`` is the rating of a PSS.
     """
 
     gss_id: tuple[str, ...]
@@ -28,7 +30,9 @@ class PssColumns:
     parent: NDArray[np.int32]
     line_km: NDArray[np.float64]
     conductor: NDArray[np.int32]
-    transformer_mva: NDArray[np.float64]
+    circuits: NDArray[np.int64]
+    unit_mva: NDArray[np.float64]
+    n_units: NDArray[np.int64]
 
 
 def full_net(
@@ -47,7 +51,7 @@ def full_net(
     p_mw, q_mvar : array, shape (n_pss,), optional
         Load at the 11 kV buses; zero by default. [MW], [Mvar]
     """
-    full = net.deepcopy()
+    full = copy.deepcopy(net)
     n = len(pss.gss)
     zeros = np.zeros(n)
     by_name = {name: bus for bus, name in full.bus.name.items()}
@@ -82,9 +86,10 @@ def _create_lines(
         r_ohm_per_km=[row.r_working_ohm_km for row in rows],
         x_ohm_per_km=[row.x_ohm_km for row in rows],
         c_nf_per_km=np.full(len(rows), c_nf),
-        max_i_ka=[row.rating_a / 1e3 for row in rows],
+        max_i_ka=[row.ampacity_a / 1e3 for row in rows],
         name=codes,
         std_type=[row.name for row in rows],
+        parallel=pss.circuits,
         table_circuits=0,
         added_circuits=0,
         length_assumed=True,
@@ -98,20 +103,19 @@ def _create_transformers(
     full: pp.pandapowerNet, pss: PssColumns, bus_33: NDArray[np.int64], bus_11: NDArray[np.int64], codes: list[str]
 ) -> NDArray[np.int64]:
     settings = assumed()["transformers"]
-    units = int(settings["pss_units"]["value"])
-    sizes = {size: pss_transformer_percent(size / units) for size in np.unique(pss.transformer_mva).tolist()}
-    vk = np.array([sizes[size] for size in pss.transformer_mva.tolist()])
+    sizes = {size: pss_transformer_percent(size) for size in np.unique(pss.unit_mva).tolist()}
+    vk = np.array([sizes[size] for size in pss.unit_mva.tolist()])
     most = int(assumed_value("taps", "max_steps"))
     made = pp.create_transformers_from_parameters(
         full,
         bus_33,
         bus_11,
-        sn_mva=pss.transformer_mva / units,
+        sn_mva=pss.unit_mva,
         vn_hv_kv=GSS_KV,
         vn_lv_kv=PSS_KV,
         vk_percent=vk,
         vkr_percent=vk / np.hypot(1.0, float(settings["x_over_r"]["pss"]["value"])),
-        pfe_kw=10.0 * float(settings["no_load_percent"]["pss"]["value"]) * pss.transformer_mva / units,
+        pfe_kw=10.0 * float(settings["no_load_percent"]["pss"]["value"]) * pss.unit_mva,
         i0_percent=float(settings["magnetising_percent"]["pss"]["value"]),
         shift_degree=DYN11_SHIFT_DEGREE,
         tap_side="hv",
@@ -121,11 +125,11 @@ def _create_transformers(
         tap_step_percent=float(assumed_value("taps", "step_percent")),
         tap_pos=0,
         tap_changer_type="Ratio",
-        parallel=units,
+        parallel=pss.n_units,
         name=codes,
         station=codes,
         kind="pss",
-        table_units=units,
+        table_units=pss.n_units,
         added_units=0,
     )
     return np.asarray(made)

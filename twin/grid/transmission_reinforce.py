@@ -127,7 +127,7 @@ def _schedule(net: pp.pandapowerNet, index: EhvIndex, load: NDArray[np.complex12
 
 def _solve(net: pp.pandapowerNet, index: EhvIndex, model: EhvModel, load: NDArray[np.complex128]) -> NDArray[np.complex128] | None:
     state = EhvState.fresh(model, 1)
-    EhvSolver(model).solve_step(load, _schedule(net, index, load), state, 0)
+    EhvSolver(model).solve_step(load, np.zeros_like(load), _schedule(net, index, load), state, 0)
     return state.v[:, 0] if state.status[0] == OK else None
 
 
@@ -175,14 +175,15 @@ def _grow(sizing: _Sizing, v: NDArray[np.complex128]) -> int:
     vm = np.abs(v)
     current = np.maximum(np.abs(s_f) / vm[model.f_bus], np.abs(s_t) / vm[model.t_bus])
     chosen = current > sizing.limit * sizing.rating_pu * sizing.count
-    chosen[_weakest_on_paths(model, vm)] = True
-    chosen &= sizing.count < sizing.most
+    room = sizing.count < sizing.most
+    chosen[_weakest_on_paths(model, vm, room)] = True
+    chosen &= room
     sizing.count[chosen] += 1
     return int(chosen.sum())
 
 
-def _weakest_on_paths(model: EhvModel, vm: NDArray[np.float64]) -> list[int]:
-    """Branches with the largest drop on the way from each local minimum of low voltage to a bus that is high enough."""
+def _weakest_on_paths(model: EhvModel, vm: NDArray[np.float64], room: NDArray[np.bool_]) -> list[int]:
+    """Branches with the largest drop, where there is room for one more, on the way from each pocket to a bus that is high enough."""
     low = float(assumed_value("reinforcement", "low_vm_pu"))
     neighbours: list[list[tuple[int, int]]] = [[] for _ in vm]
     for row, (f, t) in enumerate(zip(model.f_bus.tolist(), model.t_bus.tolist(), strict=True)):
@@ -197,7 +198,8 @@ def _weakest_on_paths(model: EhvModel, vm: NDArray[np.float64]) -> list[int]:
             other, row = max(neighbours[bus], key=lambda pair: (vm[pair[0]], -pair[1]))
             if vm[other] <= vm[bus]:
                 break
-            drops.append((float(vm[other] - vm[bus]), -row))
+            if room[row]:
+                drops.append((float(vm[other] - vm[bus]), -row))
             bus = other
         chosen += [-max(drops)[1]] if drops else []
     return chosen

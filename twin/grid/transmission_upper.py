@@ -16,7 +16,7 @@ from twin.grid.transmission_dispatch import plant_fraction
 from twin.grid.transmission_full import PssColumns, full_net
 from twin.powerflow.upper import UpperGrid, Wiring
 from twin.powerflow.upper_ehv import EhvModel, EhvSolver
-from twin.powerflow.upper_sweep import Rules, Trees
+from twin.powerflow.upper_trees import Rules, Trees
 
 
 def schedule_mw(load_mw: NDArray[np.float64], share_mw: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -45,6 +45,8 @@ def control_rules(base_mva: float) -> Rules:
         cap_step=float(assumed_value("capacitors", "step_mvar")) / base_mva,
         cap_on=float(assumed_value("capacitors", "on_mvar")) / base_mva,
         cap_off=float(assumed_value("capacitors", "off_mvar")) / base_mva,
+        hysteresis=float(assumed_value("taps", "hysteresis_pu")),
+        cap_hysteresis=float(assumed_value("capacitors", "hysteresis_mvar")) / base_mva,
         max_rounds=int(assumed_value("taps", "max_rounds")),
     )
 
@@ -93,25 +95,41 @@ def tree_order(pss: PssColumns) -> NDArray[np.int64]:
 def build_trees(net: pp.pandapowerNet, pss: PssColumns, base_mva: float) -> Trees:
     """Trees of all GSS with branch constants from pandapower's own models, at the middle of every tap changer."""
     full = full_net(net, pss)
-    for kind in ("gss", "pss"):
-        full.trafo.loc[full.trafo.kind == kind, "tap_pos"] = 0
-    case, f_lookup = pandapower_case(full), {station: row for row, station in enumerate(full.trafo.station)}
-    y_tt, y_ff, y_ft, y_tf = branch_vectors(case["branch"], len(case["branch"]))
-    n_line = len(full.line)
+    full.trafo.loc[full.trafo.kind.isin(["gss", "pss"]), "tap_pos"] = 0
     order, n_gss, n_pss = tree_order(pss), len(pss.gss_id), len(pss.gss)
-    sizes = np.bincount(pss.gss, minlength=n_gss)
-    ptr = np.concatenate([[0], np.cumsum(2 + 2 * sizes)]).astype(np.int32)
-    n = int(ptr[-1])
+    ptr = np.concatenate([[0], np.cumsum(2 + 2 * np.bincount(pss.gss, minlength=n_gss))]).astype(np.int32)
     node_33 = np.empty(n_pss, dtype=np.int64)
-    node_33[order] = np.arange(n_pss) * 2 + 2 * (pss.gss[order] + 1)
+    node_33[order] = 2 * np.arange(n_pss) + 2 * (pss.gss[order].astype(np.int64) + 1)
+    n, n_line = int(ptr[-1]), len(full.line)
     parent, pss_of, branch = np.full(n, -1, np.int32), np.full(n, -1, np.int32), np.full(n, -1, np.int64)
-    parent[ptr[:-1] + 1] = ptr[:-1]
-    branch[ptr[:-1] + 1] = [n_line + f_lookup_gss(full, name) for name in pss.gss_id]
+    is_11 = np.zeros(n, dtype=np.bool_)
+    gss_rows = np.flatnonzero((full.trafo.kind == "gss") & full.trafo.in_service)
+    gss_row = dict(zip(full.trafo.station.iloc[gss_rows], gss_rows, strict=True))
+    of_gss = np.array([gss_row[name] for name in pss.gss_id], dtype=np.int64)
+    parent[ptr[:-1] + 1], branch[ptr[:-1] + 1] = ptr[:-1], n_line + of_gss
     parent[node_33] = np.where(pss.parent < 0, ptr[pss.gss] + 1, node_33[np.maximum(pss.parent, 0)])
     parent[node_33 + 1] = node_33
     pss_of[node_33] = pss_of[node_33 + 1] = np.arange(n_pss)
-    branch[node_33] = full.pss.line.to_numpy()
-    branch[node_33 + 1] = n_line + full.pss.trafo.to_numpy()
-    is_11 = np.zeros(n, dtype=np.bool_)
+    branch[node_33] = full.line.index.get_indexer(full.pss.line)
+    branch[node_33 + 1] = n_line + full.trafo.index.get_indexer(full.pss.trafo)
     is_11[node_33 + 1] = True
-    return Trees()  # type: ignore[call-arg]
+    constants = _chain_constants(pandapower_case(full)["branch"], branch)
+    capacitor = net.shunt[net.shunt.kind == "capacitor"].set_index("name").max_step.loc[list(pss.gss_id)]
+    return Trees(
+        ptr,
+        parent,
+        pss_of,
+        is_11,
+        *constants,
+        gss_rating=(full.trafo.sn_mva * full.trafo.parallel).to_numpy()[of_gss] / base_mva,
+        capacitors=capacitor.to_numpy(dtype=np.int32),
+        node_11=(node_33 + 1).astype(np.int32),
+    )
+
+
+def _chain_constants(table: NDArray[np.complex128], branch: NDArray[np.int64]) -> tuple[NDArray[np.complex128], ...]:
+    """k, z, c, d of every node's branch (see `twin.powerflow.upper_sweep`); a head (-1) gets a through connection."""
+    y_tt, y_ff, y_ft, y_tf = (part[np.maximum(branch, 0)] for part in branch_vectors(table, len(table)))
+    head = branch < 0
+    k, z, c, d = -y_tf / y_tt, 1.0 / y_tt, y_ff - y_ft * y_tf / y_tt, -y_ft / y_tt
+    return np.where(head, 1.0, k), np.where(head, 0.0, z), np.where(head, 0.0, c), np.where(head, 1.0, d)
