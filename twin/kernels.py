@@ -1,4 +1,4 @@
-"""Where compiled kernels are cached and for which processor they are compiled. Imported before numba, by `twin`.
+"""Where compiled kernels are cached and for which processor they are compiled. Imported by `twin`, first of all.
 
 Kernels are compiled for one fixed instruction set, so that a result does not depend on the processor's generation; the
 set is recorded in the manifest and a worker that differs is refused. numba's cache does not see that a *called*
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import sys
 from pathlib import Path
 
 PORTABLE_CPU = "x86-64-v3"
@@ -19,12 +20,16 @@ PORTABLE_FEATURES = (
 
 
 def source_hash() -> str:
-    """Hash of every source that holds compiled kernels; part of the kernel cache's folder name."""
+    """Hash of every source in a folder that holds compiled kernels; part of the kernel cache's folder name.
+
+    Their neighbours count too: constants that a kernel imports are frozen into it (a bundle's width, a unit).
+    """
     digest = hashlib.sha256()
     root = Path(__file__).parent
-    for path in sorted(root.rglob("*.py")):
-        source = path.read_bytes()
-        if b"numba" in source:
+    sources = {path: path.read_bytes() for path in sorted(root.rglob("*.py"))}
+    folders = {path.parent for path, source in sources.items() if b"numba" in source}
+    for path, source in sources.items():
+        if path.parent in folders:
             digest.update(path.relative_to(root).as_posix().encode())
             digest.update(source)
     return digest.hexdigest()[:16]
@@ -46,9 +51,12 @@ def _supports_portable() -> bool:
 
 
 def prepare() -> None:
-    """Set numba's environment unless the user has; must run before numba is imported."""
+    """Set numba's environment unless the user has; before any kernel is compiled, even if numba is imported already."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "twin" / f"kernels-{source_hash()}"
     os.environ.setdefault("NUMBA_CACHE_DIR", str(cache))
     if _supports_portable():
         os.environ.setdefault("NUMBA_CPU_NAME", PORTABLE_CPU)
         os.environ.setdefault("NUMBA_CPU_FEATURES", PORTABLE_FEATURES)
+    numba = sys.modules.get("numba")  # by pandapower, say
+    if numba is not None:
+        numba.config.reload_config()
