@@ -8,13 +8,15 @@ import pytest
 
 from tests.unit.test_billing import ARM, CODE, JUNE, RATES, TARIFF, TOD, ZONES, consumers
 from twin.economics.arms import apply_arm
-from twin.economics.billing import SMART, bill_month, bill_out, whole_month
+from twin.economics.billing import OPTED_OUT, SMART, bill_month, bill_out, whole_month
 from twin.economics.prices import (
     ABOVE_BLOCK,
     OVER_LIMIT,
     WITHIN_BLOCK,
     PriceRow,
+    above_block_prices,
     consumer_prices,
+    consumer_state_prices,
     count_prices,
     marginal_extras,
     marginal_prices,
@@ -78,6 +80,9 @@ def test_a_limit_in_the_peak_bites_within_the_block():
     assert seen[0].tolist() == [0, 0, 0]
     assert seen[1].tolist() == pytest.approx([0, 0, 3.934])
     assert seen[2, 2] == pytest.approx(3.934, abs=0.01)
+    # 140 kWh, 47 of them in the peak: 93 + 25 may be free, so that the other hours still cost nothing
+    seen, state = prices_at(limited, consumers(["ds1"]), [[46, 47, 47]])
+    assert (seen[0].tolist(), state) == (pytest.approx([0, 0, 3.934]), [OVER_LIMIT])
     assert state_prices(limited)[:, DS1].tolist() == [
         pytest.approx([0, 0, 0]), pytest.approx([0, 0, 3.934]), pytest.approx([2.45, 0.966, 3.934]),
     ]  # fmt: skip
@@ -89,6 +94,33 @@ def test_a_rebate_gives_the_free_block_a_price():
     assert seen.tolist() == [[1.5] * 3, [0.0] * 3]
     assert state == [WITHIN_BLOCK, WITHIN_BLOCK]
     assert state_prices(paid, PLAN_FLAT)[:, DS1, 0].tolist() == pytest.approx([1.5, 1.5, 2.45])
+
+
+def test_state_prices_of_consumers_know_who_has_the_shape():
+    limited = rate_table(
+        apply_arm(TARIFF, {"time_of_day": TOD, "free_units": {"per_period": {"peak": 25}}}), ZONES, JUNE
+    )
+    by_state = consumer_state_prices(limited, consumers(["ds1", "ds1"], flags=[SMART, 0]))
+    assert by_state[OVER_LIMIT].tolist() == [pytest.approx([0, 0, 3.934]), [0, 0, 0]]
+    assert by_state[ABOVE_BLOCK].tolist() == [pytest.approx([2.45, 0.966, 3.934]), pytest.approx([2.45] * 3)]
+    paid = rate_table(apply_arm(TARIFF, {"free_units": {"rebate": {"inr_per_kwh": 1.5}}}), ZONES, JUNE)
+    by_state = consumer_state_prices(paid, consumers(["ds1"] * 3, flags=[SMART, 0, SMART | OPTED_OUT]))
+    assert by_state[WITHIN_BLOCK].tolist() == [[1.5] * 3, [0] * 3, [0] * 3]
+
+
+@pytest.mark.parametrize("shape", [None, {"weight": "time_of_day"}, {"per_period": {"peak": 25}}])
+def test_prices_if_the_month_passes_the_block(shape):
+    settings = {"time_of_day": TOD} | ({"free_units": shape} if shape else {})
+    rates = rate_table(apply_arm(TARIFF, settings), ZONES, JUNE)
+    columns = consumers(["ds1"] * 3)
+    wh = np.array([[40_000, 30_000, 30_000], [0, 0, 0], [100_000, 75_000, 75_000]])
+    seen = above_block_prices(rates, columns, wh, 0.12)
+    assert seen[2].tolist() == prices_at(rates, columns, wh / 1000)[0][2].tolist()  # already above
+    assert (seen > 0).all()
+    assert (seen[:, 2] > seen[:, 0]).all()
+    assert (seen[:, 0] > seen[:, 1]).all()
+    if shape is None:  # 140 kWh, 125 free: 15/140 of the spread
+        assert seen[0, 2] - seen[0, 1] == pytest.approx(15 / 140 * (3.934 - 0.966), rel=0.1)
 
 
 def test_prices_per_kwh_used_where_kvah_are_billed():

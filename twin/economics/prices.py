@@ -20,6 +20,7 @@ from twin.economics.rates import (
     DUTY_SHARE,
     FREE_PER_PERIOD,
     FREE_RULE,
+    FREE_WEIGHTED,
     FREE_WH,
     KVAH,
     ONE,
@@ -28,6 +29,7 @@ from twin.economics.rates import (
     RATE_PER_INR,
     REBATE_RATE,
     REBATE_SHARE,
+    SHAPE_NEEDS_SMART,
     SLAB_COUNT,
     UNUSED_RATE,
     RateTable,
@@ -35,7 +37,9 @@ from twin.economics.rates import (
 )
 from twin.economics.slabs import (
     CHARGE_PER_PAISA,
+    OPTED_OUT,
     PER_MILLE,
+    SMART,
     billed_wh,
     energy_charges,
     is_shaped,
@@ -46,7 +50,7 @@ from twin.economics.windows import Zones, period_at, stretches
 from twin.units import MINUTES_PER_DAY, PAISE_PER_INR, WH_PER_KWH
 
 WITHIN_BLOCK, OVER_LIMIT, ABOVE_BLOCK = 0, 1, 2
-"""State of a consumer's month: all free; free in total, but over a period's limit; billed for its last unit."""
+"""State of a consumer's month: all free; free units left, but a period over its limit; free units used up (or none)."""
 
 
 _CLASSES = 6  # income classes 1 to 5 of homes, 0 for all else
@@ -101,18 +105,22 @@ def marginal_extras(rates: RateTable, prices: MarginalPrices) -> tuple[NDArray[n
     return duty, np.minimum(rebate, prices.seen)
 
 
-def state_prices(rates: RateTable, plan: int | NDArray[np.int64] = PLAN_ARM) -> NDArray[np.float64]:
+def state_prices(
+    rates: RateTable, plan: int | NDArray[np.int64] = PLAN_ARM, *, shaped: bool = True
+) -> NDArray[np.float64]:
     """Seen price by state of the month, shape (3 states, categories, zones). [INR per billed unit]
 
     State WITHIN_BLOCK costs nothing, or the payment for unused units that one more unit forgoes; OVER_LIMIT costs in
-    the limited periods only; ABOVE_BLOCK is `marginal_prices`. Categories without free units have one price.
+    the limited periods only; ABOVE_BLOCK is `marginal_prices`. Categories without free units have one price. Consumers
+    whose free block the arm does not shape (no smart meter, opted out) are not ``shaped``.
     """
     codes = np.arange(len(rates.by_category))
     chosen = np.broadcast_to(np.asarray(plan), codes.shape)
     above = marginal_prices(rates, plan).seen
     free = rates.by_category[:, FREE_WH] > 0
-    unused = rates.by_plan[codes, chosen, UNUSED_RATE] / RATE_PER_INR
-    limited = (rates.limit_group >= 0) & (rates.by_plan[codes, chosen, FREE_RULE] == FREE_PER_PERIOD)[:, None]
+    unused = rates.by_plan[codes, chosen, UNUSED_RATE] / RATE_PER_INR * shaped
+    is_limited = (rates.by_plan[codes, chosen, FREE_RULE] == FREE_PER_PERIOD) & shaped
+    limited = (rates.limit_group >= 0) & is_limited[:, None]
     within = np.where(free[:, None], unused[:, None], above)
     over = np.where(free[:, None], np.where(limited, above, unused[:, None]), above)
     return np.stack([within, over, above])
@@ -186,8 +194,70 @@ def consumer_prices(
                 seen[i, z] = (pays - before) / (CHARGE_PER_PAISA * PAISE_PER_INR)
                 continue
             before = pays
-            if free > 0 and used <= free * ONE:
+            # free units are cut to the Wh by zone: used up is used up to a Wh per zone
+            left = units - billed_units < free - n_zones if rule == FREE_PER_PERIOD else used <= free * ONE
+            if free > 0 and (left or billed_units == 0):
                 state[i] = OVER_LIMIT if billed_units > 0 else WITHIN_BLOCK
+
+
+def consumer_state_prices(rates: RateTable, columns: BillColumns) -> NDArray[np.float64]:
+    """`state_prices` of each consumer's own plan and free block, shape (3 states, n, zones). [INR per billed unit]"""
+    plan = np.empty(len(columns.category), np.uint8)
+    plans(rates, columns, plan)
+    needs_smart = rates.by_plan[columns.category, plan, SHAPE_NEEDS_SMART] == 1
+    shaped = ((columns.flags & SMART > 0) | ~needs_smart) & (columns.flags & OPTED_OUT == 0)
+    table = np.array([[state_prices(rates, p, shaped=bool(s)) for p in range(PLAN_ARM + 1)] for s in range(2)])
+    return np.ascontiguousarray(table[shaped.astype(int), plan, :, columns.category].transpose(1, 0, 2))
+
+
+def above_block_prices(
+    rates: RateTable, columns: BillColumns, month_wh: NDArray[np.int64], margin: float
+) -> NDArray[np.float64]:
+    """`consumer_prices` if the month ends at least ``margin`` (a share of the free block) above the block.
+
+    A month below that is scaled up to it with the same mix of periods (an empty month in equal parts). This is the
+    price that counts for the part of a response that is weighted by the probability of passing the block.
+
+    Parameters
+    ----------
+    rates, columns, month_wh
+        As for `consumer_prices`.
+    margin : float
+        For example the coefficient of variation of the forecast of the month. [-]
+
+    Returns
+    -------
+    seen : float64 array, shape (n, zones)
+        [INR per kWh used]
+    """
+    n, n_zones = month_wh.shape
+    plan = np.empty(n, np.uint8)
+    plans(rates, columns, plan)
+    rule = rates.by_plan[columns.category, plan, FREE_RULE]
+    weight = np.where((rule == FREE_WEIGHTED)[:, None], rates.multiplier[columns.category, plan] / ONE, 1.0)
+    need = rates.by_category[columns.category, FREE_WH] * (1.0 + margin)
+    use = np.where(month_wh.sum(axis=1, keepdims=True) > 0, month_wh, 1).astype(np.float64)
+    scale = np.maximum(need / (use * weight).sum(axis=1), 1.0)
+    scale = np.where(rule == FREE_PER_PERIOD, _scale_to_exhaust(rates, use, need, scale), scale)
+    seen, state = np.empty((n, n_zones)), np.empty(n, np.uint8)
+    consumer_prices(rates, columns, np.ceil(use * scale[:, None]).astype(np.int64), seen, state)
+    return seen
+
+
+def _scale_to_exhaust(
+    rates: RateTable, use: NDArray[np.float64], need: NDArray[np.float64], least: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Factor on a month, ``least`` or more, at which units that may be free reach ``need`` under limits by period.
+
+    Limits fill as use grows, so taking them at ``least`` errs on the side of more. Without a period that has no limit
+    the block may never be used up: then ``least``. Shape (n,).
+    """
+    may = np.zeros(len(use))
+    for group, limit in enumerate(rates.limit_wh):
+        may += np.minimum(use[:, rates.limit_group == group].sum(axis=1) * least, limit)
+    unlimited = use[:, rates.limit_group < 0].sum(axis=1)
+    exhausting = np.divide(need - may, unlimited, out=least.copy(), where=unlimited > 0)
+    return np.maximum(exhausting, least)
 
 
 class PriceCounts(NamedTuple):
