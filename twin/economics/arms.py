@@ -143,15 +143,18 @@ def apply_arm(tariff: Tariff, settings: Mapping[str, Any] | BaseModel | None = N
     except ValidationError as error:
         raise ScenarioError(
             [
-                Problem(name, ".".join(map(str, ("tariff", *item["loc"]))), item["msg"], "repair the arm's tariff")
+                Problem(
+                    name,
+                    ".".join(map(str, ("tariff", *item["loc"]))),
+                    item["msg"].removeprefix("Value error, "),
+                    "repair the arm's tariff",
+                )
                 for item in error.errors()
             ]
         ) from error
 
 
-def common_zones(
-    arms: Sequence[ArmTariff], steps: int, marks: Mapping[str, Mapping[str, str]] | None = None
-) -> Zones:
+def common_zones(arms: Sequence[ArmTariff], steps: int, marks: Mapping[str, Mapping[str, str]] | None = None) -> Zones:
     """The fewest zones of the day within which no arm's tariff changes, nor the base tariff's own time of day.
 
     Parameters

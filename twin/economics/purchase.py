@@ -124,7 +124,12 @@ def load_purchase() -> Purchase:
     except ValidationError as error:
         raise DataPackError(
             [
-                Problem("twin/data/purchase.yaml", ".".join(map(str, item["loc"])), item["msg"], "repair the file")
+                Problem(
+                    "twin/data/purchase.yaml",
+                    ".".join(map(str, item["loc"])),
+                    item["msg"].removeprefix("Value error, "),
+                    "repair the file",
+                )
                 for item in error.errors()
             ]
         ) from error
