@@ -30,10 +30,11 @@ from twin.results.storage import Storage
 from twin.scenario import Scenario, dump_resolved, scenario_hash
 from twin.simulation.engine import Engine
 from twin.simulation.manifest import Manifest, Stopwatch, process_usage
-from twin.simulation.prepare import Prepared, prepare
-from twin.simulation.runfolder import RunFolder, claim, default_out
 from twin.simulation.mean_field import mean_field_study
-from twin.simulation.static_tables import cases_table, feeder_list_table, prices_table
+from twin.simulation.prepare import Prepared, prepare
+from twin.simulation.price_tables import group_weights, prices_table
+from twin.simulation.runfolder import RunFolder, claim, default_out
+from twin.simulation.static_tables import cases_table, feeder_list_table
 
 LOG = logging.getLogger("twin")
 EXIT_DONE, EXIT_FAILED_SOLVES = 0, 3
@@ -146,7 +147,11 @@ def _commit_static(storage: Storage, folder: RunFolder, prepared: Prepared) -> N
     tables = {
         "cases": cases_table(prepared.points),
         "feeder_list": feeder_list_table(prepared.state, prepared.selection),
-        "prices": prices_table(prepared.points[0]),
+        "prices": prices_table(
+            prepared.points[0],
+            prepared.backend.call("count_prices", [()] * prepared.backend.n_shards, "the table of prices"),
+            group_weights(prepared.state, prepared.selection),
+        ),
     }
     files = list(prepared.static_files)
     for name, rows in tables.items():

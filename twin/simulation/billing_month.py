@@ -16,13 +16,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from twin.economics.billing import BillColumns, BillOut, bill_month, bill_out, bill_window, whole_month
+from twin.economics.prices import consumer_prices
 from twin.economics.rates import RateTable
 from twin.economics.surplus import surplus_change_inr
 from twin.meters.register import register_wh
 from twin.results.schema import arrow_schema
 from twin.results.storage import FileRecord
 from twin.simulation.plan import month_end
-from twin.units import WH_PER_KWH
+from twin.units import PAISE_PER_INR, WH_PER_KWH
 
 if TYPE_CHECKING:
     from twin.simulation.block import BlockSolver
@@ -89,10 +90,13 @@ def bill_rows(
     used = meters.kwh[arm] - meters.start_kwh[0]
     own = _month_bill(rates, columns, arm_month, month_days)
     unchanged = _month_bill(rates, columns, base_month, month_days)
-    base = _month_bill(plan.rates(BASELINE, date), columns, base_month, month_days)
+    base_rates = plan.rates(BASELINE, date)
+    base = _month_bill(base_rates, columns, base_month, month_days)
     surplus = surplus_change_inr(
-        plan.rates(BASELINE, date), rates, columns, base_month, arm_month, base.total, unchanged.total
-    )
+        (unchanged.total - base.total) / PAISE_PER_INR,
+        _marginal_inr_per_kwh(base_rates, columns, base_month), _marginal_inr_per_kwh(rates, columns, arm_month),
+        base_month, arm_month,
+    )  # fmt: skip
     table = {
         "case": np.full(n, plan.case(arm, world.replicate), np.int32),
         "consumer_id": consumers.consumer_id,
@@ -120,6 +124,18 @@ def _month_bill(
 ) -> BillOut:
     """Bill of a whole month of this use, held to the Wh."""
     out = bill_out(len(month_kwh))
-    zone_wh = np.rint(month_kwh * WH_PER_KWH).astype(np.int64)
-    bill_month(rates, columns, zone_wh, whole_month(len(month_kwh), month_days, month_days), out)
+    bill_month(rates, columns, _whole_wh(month_kwh), whole_month(len(month_kwh), month_days, month_days), out)
     return out
+
+
+def _marginal_inr_per_kwh(
+    rates: RateTable, columns: BillColumns, month_kwh: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What one more kWh costs each consumer in each zone at a month's use, shape (n, n_zones)."""
+    seen, state = np.zeros(month_kwh.shape), np.zeros(len(month_kwh), np.uint8)
+    consumer_prices(rates, columns, _whole_wh(month_kwh), seen, state)
+    return seen
+
+
+def _whole_wh(kwh: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.rint(kwh * WH_PER_KWH).astype(np.int64)

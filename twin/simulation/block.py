@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.demand.draw import DayTables, draw_tile, mean_tile, padded
+from twin.demand.weather import Weather
 from twin.powerflow.lanes import aligned
 from twin.powerflow.lv import LANES, lv_options, lv_scratch_for, tile_out
 from twin.powerflow.lv_equivalents import settled
@@ -57,20 +59,31 @@ class BlockState:
     """One block of a shard, from its first round to its commit."""
 
     number: int
+    date: dt.date
     world: ReplicateWorld
     meters: MeterState | None
     day: DayTables
+    zone_of_step: NDArray[np.uint8]
     mean_field: bool
     arms: list[ArmBlock] = field(default_factory=list)
 
     @staticmethod
     def begin(
-        world: ReplicateWorld, meters: MeterState | None, number: int, solver: BlockSolver, *, mean_field: bool = False
+        world: ReplicateWorld, meters: MeterState, number: int, solver: BlockSolver
     ) -> BlockState:
         """Open a block: the day's signals, and room for every arm's results."""
         date = world.plan.dates[number]
-        block = BlockState(number, world, meters, world.day_tables(date), mean_field)
-        block.arms = [solver.room(world.plan.zones.n_zones) for _ in world.plan.arms]
+        zones = world.plan.zones
+        block = BlockState(number, date, world, meters, world.day_tables(date), zones.zone_of_step, False)
+        block.arms = [solver.room(zones.n_zones) for _ in world.plan.arms]
+        return block
+
+    @staticmethod
+    def of_mean_field(world: ReplicateWorld, date: dt.date, weather: Weather, solver: BlockSolver) -> BlockState:
+        """Open a day of expected demand without any response: one arm, one zone, the solver's own step."""
+        day = world.day_tables(date, weather, solver.steps)
+        block = BlockState(-1, date, world, None, day, np.zeros(solver.steps, np.uint8), True)
+        block.arms = [solver.room(1)]
         return block
 
     @property
@@ -153,20 +166,21 @@ class BlockSolver:
         self, block: BlockState, arm: int, rows: slice, kw: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         """Demand of some consumers under an arm; ``kw`` itself for those whom the arm does not reach."""
-        zones = block.world.plan.zones
         if block.meters is None or not block.world.response.reaches(arm):
             return kw
-        base_kwh = np.zeros((len(kw), zones.n_zones))
-        zone_energy(kw, zones.zone_of_step, self.hours, base_kwh)
-        factors = block.world.response.factors(arm, block.world.plan.dates[block.number], rows, base_kwh, block.meters)
+        base_kwh = np.zeros((len(kw), block.world.plan.zones.n_zones))
+        zone_energy(kw, block.zone_of_step, self.hours, base_kwh)
+        factors = block.world.response.factors(arm, block.date, rows, base_kwh, block.meters)
         out = self.arm_kw[: len(kw)]
-        respond(kw, factors, zones.zone_of_step, out)
+        respond(kw, factors, block.zone_of_step, out)
         return out
 
     def solve(self, block: BlockState, question: BlockQuestion) -> list[ArmAnswer]:
         """Settle all feeders for the asked arms; the answers are in the question's order of arms."""
         solved = np.zeros(len(question.arms), np.int64)
         for position, part in enumerate(self.population.feeders):
+            if question.sampled_only and part.sampled_row < 0:
+                continue
             kw = self.draw(block, part.rows)
             for i, arm in enumerate(question.arms):
                 v_head = question.v_pss_pu[i, part.pss_row]
@@ -181,14 +195,14 @@ class BlockSolver:
         v_head_pu: NDArray[np.float64], *, guess: bool,
     ) -> int:  # fmt: skip
         """Settle one feeder under one arm into the tentative results; returns tiles solved."""
-        result, zones = block.arms[arm], block.world.plan.zones
+        result = block.arms[arm]
         v_dt = result.v_dt_pu[part.dts]
         if not guess:
             v_dt += v_head_pu - result.v_head_pu[position]
         zips = self.population.consumers.zips[part.rows]
         solved = settle_feeder(
             part.net, self.after_response(block, arm, part.rows, kw), zips, v_head_pu, guess, LOST_IN_GUESS,
-            zones.zone_of_step, self.hours, INNER_TOLERANCE_PU, self.lv_options, self.line_options, self.work,
+            block.zone_of_step, self.hours, INNER_TOLERANCE_PU, self.lv_options, self.line_options, self.work,
             v_dt, result.consumer_kwh[part.rows],
         )  # fmt: skip
         result.v_head_pu[position] = v_head_pu
@@ -221,10 +235,10 @@ class BlockSolver:
         self, block: BlockState, arm: int, result: ArmBlock
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """HT consumers: demand after response as constant power behind their own regulators; registers too."""
-        rows, zones = self.population.ht, block.world.plan.zones
+        rows = self.population.ht
         kw = self.after_response(block, arm, rows, self.draw(block, rows))
         result.consumer_kwh[rows] = 0.0
-        zone_energy(kw, zones.zone_of_step, self.hours, result.consumer_kwh[rows])
+        zone_energy(kw, block.zone_of_step, self.hours, result.consumer_kwh[rows])
         power = kw[:, : self.steps].astype(np.float64)
         tangent = self.population.consumers.zips[rows, 3:].sum(axis=1, dtype=np.float64)
         return power, power * tangent[:, None]

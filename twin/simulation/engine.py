@@ -21,9 +21,9 @@ from twin.results.storage import FileRecord, Storage
 from twin.simulation.border import Layout, StateLoad, compose, slopes
 from twin.simulation.checkpoint import read_voltages, write_voltages
 from twin.simulation.manifest import Manifest, Stopwatch
-from twin.simulation.messages import ArmAnswer, BlockQuestion, CommitAnswer, Failure
+from twin.simulation.messages import ArmAnswer, BlockQuestion, CommitAnswer
 from twin.simulation.plan import PointPlan
-from twin.simulation.system_tables import write_system_tables
+from twin.simulation.system_tables import upper_failures, write_system_tables
 
 LOG = logging.getLogger(__name__)
 
@@ -277,10 +277,7 @@ def failure_rows(
     for arm in range(len(point.arms)):
         case = point.case(arm, replicate)
         failures = [failure for answer in answers for failure in answer.failures.get(arm, [])]
-        failures += [
-            Failure("upper", int(step), "no solution at 33 kV and above")
-            for step in settled.upper[arm].failed_steps()
-        ]
+        failures += upper_failures(settled.upper[arm])
         rows += [
             {
                 "feeder": failure.entity, "step": failure.step, "date": str(point.dates[block]), "case": case,

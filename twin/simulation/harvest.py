@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from twin.powerflow.lv import NOT_CONVERGED, NOT_FINITE, OK, TileOut
 from twin.simulation.feeder_block import FeederWork
-from twin.simulation.messages import Failure, Q
-from twin.simulation.population import FeederPart
+from twin.simulation.messages import ArmAnswer, Failure, MeanFieldAnswer, Q
+from twin.simulation.population import FeederPart, Population
 
 if TYPE_CHECKING:
-    from twin.simulation.block import ArmBlock
+    from twin.simulation.block import ArmBlock, BlockState
 
 DT_COLUMNS = (
     "peak_kva", "peak_step", "loading_percent", "overload_hours", "evening_peak_kw", "v_end_min_pu", "v_end_p5_pu",
@@ -107,3 +107,24 @@ def _failures(work: FeederWork, tiles: TileOut, part: FeederPart) -> list[Failur
         cause = CAUSES[int(tiles.status[k, steps[0]])]
         failures.append(Failure(f"dt:{int(part.dt_id[k])}", int(steps[0]), cause, f"{len(steps)} steps"))
     return failures
+
+
+def mean_field_answer(
+    population: Population, block: BlockState, answer: ArmAnswer, hours: float
+) -> MeanFieldAnswer:
+    """How a day of expected demand loads the shard's feeders and DTs."""
+    result, parts = block.arms[0], population.feeders
+    counts = [len(part.dt_id) for part in parts]
+    feeder = np.array([part.feeder for part in parts], np.int64)
+    quantities = result.quantities
+    losses = quantities[Q.LOSS_11KV] + quantities[Q.LOSS_DT] + quantities[Q.LOSS_LV]
+    return MeanFieldAnswer(
+        arm=answer,
+        feeder=feeder,
+        feeder_end_pu=result.v_min_pu.min(axis=1) if len(parts) else np.zeros(0),
+        loss_kwh=losses.sum(axis=1) * hours,
+        sent_kwh=quantities[Q.P].sum(axis=1) * hours,
+        dt_feeder=np.repeat(feeder, counts),
+        dt_loading_percent=result.dt_day[DT_COLUMNS.index("loading_percent")].astype(np.float64),
+        lv_end_pu=result.dt_day[DT_COLUMNS.index("v_end_p5_pu")].astype(np.float64),
+    )

@@ -70,6 +70,8 @@ class BlockQuestion:
     """PSS 11 kV bus voltage, shape (len(arms), n_owned_pss, steps). [pu]"""
     first: bool
     """First round of this block: demand and response are settled now."""
+    sampled_only: bool = False
+    """Settle only the feeders that stand for their stratum."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,25 @@ class CommitAnswer:
     border_mismatch: dict[str, float]
     """Relative energy change of the verification sample when solved exactly at the final voltage, by level."""
     seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MeanFieldAnswer:
+    """A shard's day of expected demand: what the grid above needs, and how its feeders and DTs are loaded."""
+
+    arm: ArmAnswer
+    feeder: NDArray[np.int64]
+    """Simulated feeders. Shape (n_feeders,)."""
+    feeder_end_pu: NDArray[np.float64]
+    """Lowest 11 kV voltage of the day. Shape (n_feeders,)."""
+    loss_kwh: NDArray[np.float64]
+    """At 11 kV and below. Shape (n_feeders,)."""
+    sent_kwh: NDArray[np.float64]
+    dt_feeder: NDArray[np.int64]
+    """Feeder of each DT. Shape (n_dts,)."""
+    dt_loading_percent: NDArray[np.float64]
+    lv_end_pu: NDArray[np.float64]
+    """Lowest pole voltage at the DT's highest step. Shape (n_dts,)."""
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,8 @@ class PointPlan:
     def arm_tariffs(self) -> tuple[ArmTariff, ...]:
         """The tariff under every arm."""
         tariff = load_tariff(self.scenario.tariff)
-        return tuple(apply_arm(tariff, arm.tariff, arm.name) for arm in self.scenario.arms)
+        named = zip(self.arms, self.scenario.arms, strict=True)
+        return tuple(apply_arm(tariff, arm.tariff, name) for name, arm in named)
 
     @cached_property
     def zones(self) -> Zones:

@@ -25,7 +25,7 @@ from twin.simulation.population import ehv_rows
 from twin.simulation.provenance import SYNTHETIC, assumed_numbers
 from twin.simulation.reading_tables import choose_readings
 from twin.simulation.runfolder import RunFolder
-from twin.simulation.shard import Shared, ShardSpec
+from twin.simulation.shard import ShardSpec, Shared
 
 LOG = logging.getLogger(__name__)
 

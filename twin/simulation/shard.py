@@ -6,6 +6,7 @@ scenario, the block and the PSS voltages alone, never of how the state was cut i
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import time
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.demand.weather import Weather
+from twin.economics.prices import PriceCounts
 from twin.grid.state import StateGrid
 from twin.grid.strata import Selection
 from twin.kernels import instruction_set, source_hash
@@ -20,11 +23,13 @@ from twin.results.storage import FileRecord, Storage
 from twin.simulation.billing_month import bill_files
 from twin.simulation.block import BlockSolver, BlockState
 from twin.simulation.checkpoint import read_meters, write_meters
+from twin.simulation.harvest import mean_field_answer
 from twin.simulation.manifest import process_usage
-from twin.simulation.messages import ArmAnswer, BlockQuestion, BuildAnswer, CommitAnswer
+from twin.simulation.messages import ArmAnswer, BlockQuestion, BuildAnswer, CommitAnswer, MeanFieldAnswer
 from twin.simulation.meter_state import MeterState, start_of_month
 from twin.simulation.plan import PointPlan
 from twin.simulation.population import Population, build_population
+from twin.simulation.price_tables import count_shard, weight_group
 from twin.simulation.reading_tables import reading_candidates, reading_files
 from twin.simulation.replicate import ReplicateWorld, open_world
 from twin.simulation.shard_tables import block_files, consumers_file
@@ -60,7 +65,8 @@ class Shared:
 
 class Shard:
     """Owns some PSSs through a run. Methods are called by the driver in the order build, begin_replicate, (solve ...
-    solve, commit) ..., close."""
+    solve, commit) ..., close.
+    """
 
     def __init__(self, spec: ShardSpec, shared: Shared) -> None:
         self.spec, self.shared = spec, shared
@@ -69,6 +75,8 @@ class Shard:
         self.meters: MeterState
         self.solver: BlockSolver
         self.block: BlockState
+        self.mean_solver: BlockSolver
+        self.mean_block: BlockState
 
     def identify(self) -> tuple[str, str]:
         """Hash of the kernels' sources and the instruction set they are compiled for."""
@@ -104,6 +112,7 @@ class Shard:
         began = time.perf_counter()
         plan, population = self.shared.points[point], self.population
         self.world = open_world(plan, replicate, population)
+        self.world.response.expected_day_kwh = self.world.expected_day_kwh(self.solver, plan.dates[first_block])
         if checkpoint:
             arrays = read_meters(self.shared.storage, checkpoint, population.consumers.consumer_id)
             self.meters = MeterState.restore(plan, arrays)
@@ -154,6 +163,26 @@ class Shard:
             border_mismatch=mismatch,
             seconds={"commit": time.perf_counter() - began},
         )
+
+    def count_prices(self) -> list[list[PriceCounts]]:
+        """Whole-number counts for the table of prices, by arm and weight group; of the first sweep point."""
+        world = open_world(self.shared.points[0], 0, self.population)
+        group = weight_group(self.shared.state, self.shared.selection, self.population.consumers.feeder)
+        return count_shard(world, self.solver, group)
+
+    def mean_field(
+        self, date: dt.date, weather: Weather, v_pss_pu: NDArray[np.float64], first: bool, sampled_only: bool
+    ) -> MeanFieldAnswer:
+        """A round of a day of expected demand at the given PSS voltages, shape (n_owned_pss, steps)."""
+        if not hasattr(self, "world"):
+            self.world = open_world(self.shared.points[0], 0, self.population)
+        steps = v_pss_pu.shape[1]
+        if first:
+            self.mean_solver = BlockSolver(self.population, steps)
+            self.mean_block = BlockState.of_mean_field(self.world, date, weather, self.mean_solver)
+        question = BlockQuestion(-1, (0,), v_pss_pu[None], first, sampled_only)
+        answer = self.mean_solver.solve(self.mean_block, question)[0]
+        return mean_field_answer(self.population, self.mean_block, answer, self.mean_solver.hours)
 
     def usage(self) -> tuple[float, int]:
         """CPU seconds and peak memory [bytes] of the process that holds this shard."""

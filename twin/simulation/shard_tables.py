@@ -96,7 +96,8 @@ def transformer_rows(case: int, world: ReplicateWorld, block: BlockState, result
 
 def feeder_weights(state: StateGrid, selection: Selection) -> NDArray[np.float64]:
     """State consumers that a consumer of each feeder stands for: 1 for resolved feeders that represent only themselves;
-    (unsimulated + sampled) / sampled of its stratum for sampled ones; 0 for feeders that are not simulated."""
+    (unsimulated + sampled) / sampled of its stratum for sampled ones; 0 for feeders that are not simulated.
+    """
     stratum, consumers = state.feeders.stratum, state.feeders.n_consumers
     n_strata = len(selection.sampled_consumers)
     left = ~(selection.resolved | selection.sampled)

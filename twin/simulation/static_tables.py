@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 
 import numpy as np
@@ -55,6 +54,3 @@ def feeder_list_table(state: StateGrid, selection: Selection) -> pa.Table:
     return pa.table(columns, schema=arrow_schema("feeder_list"))
 
 
-def first_month(point: PointPlan) -> dt.date:
-    """First day of the run's first month: tariffs are shown as they stand then."""
-    return point.dates[0].replace(day=1)

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from twin.economics.purchase import purchase_inr
+from twin.economics.purchase import load_purchase, purchase_inr
+from twin.powerflow.upper import STATUS, UpperResult
 from twin.results.schema import arrow_schema
 from twin.results.storage import FileRecord, Storage
 from twin.simulation.border import StateLoad
@@ -33,7 +34,7 @@ def case_path(table: str, case: int, stem: str, attempt: int) -> str:
     return f"tables/{table}/case={case}/{stem}-a{attempt:06d}.parquet"
 
 
-def system_rows(case: int, date: dt.date, load: StateLoad, result: Any) -> pa.Table:
+def system_rows(case: int, date: dt.date, load: StateLoad, result: UpperResult) -> pa.Table:
     """The state's balance step by step for one case."""
     steps = load.pss.shape[2]
     direct_mw = (load.ht33_kw.sum(axis=0) + load.ehv_kw.sum(axis=0)) / KW_PER_MW
@@ -52,12 +53,12 @@ def system_rows(case: int, date: dt.date, load: StateLoad, result: Any) -> pa.Ta
         "loss_dt_mw": total_mw(Q.LOSS_DT),
         "loss_lv_mw": total_mw(Q.LOSS_LV),
         "unserved_mw": np.zeros(steps),
-        "purchase_inr": purchase_inr(result.sent_mw, date, 24.0 / steps),
+        "purchase_inr": purchase_inr(result.sent_mw, date, load_purchase()),
     }
     return pa.table(columns, schema=arrow_schema("system"))
 
 
-def substation_rows(case: int, date: dt.date, result: Any, stations: dict[str, list[Any]]) -> pa.Table:
+def substation_rows(case: int, date: dt.date, result: UpperResult, stations: dict[str, list[Any]]) -> pa.Table:
     """Loading and voltage of every grid substation step by step for one case. ``stations``: fixed columns."""
     n, steps = result.gss_p_mw.shape
     fixed = {name: np.repeat(np.asarray(values, dtype=object), steps) for name, values in stations.items()}
@@ -71,6 +72,11 @@ def substation_rows(case: int, date: dt.date, result: Any, stations: dict[str, l
         "loading_percent": result.gss_loading_percent.ravel(),
     }
     return pa.table(columns, schema=arrow_schema("grid_substations"))
+
+
+def upper_failures(result: UpperResult) -> list[Failure]:
+    """Steps that the grid at 33 kV and above did not solve, with their cause."""
+    return [Failure("upper", int(step), STATUS[int(result.status[step])]) for step in np.flatnonzero(result.status)]
 
 
 def event_rows(case: int, date: dt.date, steps: int, failures: Sequence[Failure]) -> pa.Table:
@@ -99,7 +105,7 @@ def write_system_tables(
             "grid_substations": substation_rows(case, date, result, stations),
         }
         failures = [failure for answer in answers for failure in answer.failures.get(arm, [])]
-        failures += [Failure("upper", int(step), "no solution at 33 kV and above") for step in result.failed_steps()]
+        failures += upper_failures(result)
         if failures:
             rows["events"] = event_rows(case, date, point.steps, failures)
         for table, data in rows.items():

@@ -1,0 +1,126 @@
+"""What ``twin grid`` shows: counts per level, checks, and loadings beside the bands they should lie in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from twin.analysis.bands import band_table, inside
+from twin.cluster.backend import LocalBackend
+from twin.errors import NetworkError, Problem
+from twin.grid.export import export_feeder
+from twin.grid.strata import stratum_name
+from twin.grid.topology import check_feeder
+from twin.results.storage import Storage
+from twin.scenario import Scenario
+from twin.simulation.mean_field import Loading, loading_values, peak_day, settle_day, year_loss_values
+from twin.simulation.prepare import Prepared, build_grid, prepare
+from twin.simulation.runfolder import RunFolder
+from twin.simulation.shard_tables import feeder_weights
+
+PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
+
+
+def describe_grid(scenario: Scenario, console: Console) -> None:
+    """Build the scenario's grid, solve its highest expected evening, and print what came out."""
+    folder = RunFolder(Storage(os.devnull), 0, [])
+    built = prepare(scenario.without_tables(), folder, 1, LocalBackend)
+    try:
+        _print_counts(built, console)
+        _print_strata(built, console)
+        year = built.points[0].dates[0].year
+        peak = peak_day(scenario.seed, year)
+        day = settle_day(built, peak.date, peak.weather)
+        weights = feeder_weights(built.state, built.selection)
+        values = loading_values(built.state, weights, day)
+        values |= year_loss_values(built, weights, year, day.v_pss_pu)
+        console.print(
+            f"highest expected June evening: {peak.date} {peak.hour:05.2f} h, {peak.meters_mw:,.0f} MW at meters, "
+            f"{np.nanmax(day.upper.sent_mw):,.0f} MW at the state's boundary; settled in {day.rounds} rounds",
+            highlight=False,
+        )
+        _print_bands(values, console)
+        _print_distributions(built, day, console)
+        _print_checks(built, day, console)
+    finally:
+        built.close()
+
+
+def _print_counts(built: Prepared, console: Console) -> None:
+    table = Table("level", "number", title="Built (132 kV connections and everything below are synthetic)")
+    for level, number in {**built.state.counts(), **built.network}.items():
+        table.add_row(str(level), f"{number:,}" if isinstance(number, int) else str(number))
+    console.print(table)
+
+
+def _print_strata(built: Prepared, console: Console) -> None:
+    selection = built.selection
+    table = Table("stratum", "feeders", "resolved", "sampled", "consumers", title="Strata")
+    for code, feeders in enumerate(selection.feeders_in_stratum):
+        member = built.state.feeders.stratum == code
+        table.add_row(
+            stratum_name(code), f"{feeders:,}", f"{(selection.resolved & member).sum():,}",
+            f"{(selection.sampled & member).sum():,}", f"{selection.consumers_in_stratum[code]:,}",
+        )  # fmt: skip
+    console.print(table)
+
+
+def _print_bands(values: dict[tuple[str, str], float], console: Console) -> None:
+    table = Table("quantity", "statistic", "value", "band", "verdict", title="Loadings beside their bands")
+    for row in band_table(values).to_pylist():
+        verdict = "inside" if inside(row) else "OUTSIDE"
+        table.add_row(
+            row["quantity"], row["statistic"], f"{row['value']:.3g}", f"{row['low']:g} to {row['high']:g}", verdict
+        )
+    console.print(table)
+
+
+def _print_distributions(built: Prepared, day: Loading, console: Console) -> None:
+    table = Table("quantity", *(f"p{p}" for p in PERCENTILES), title="Distributions on that evening")
+    rows: dict[str, NDArray[np.float64]] = {
+        "DT loading, percent": day.dt_loading_percent,
+        "LV end voltage, pu of 433 V": day.lv_end_pu,
+        "11 kV end voltage, pu": day.feeder_end_pu,
+        "PSS 11 kV bus, pu": day.v_pss_pu.min(axis=1),
+        "GSS loading, percent": np.nanmax(day.upper.gss_loading_percent, axis=1),
+        "line loading at 132 kV and above, percent": np.nanmax(day.upper.branch_loading_percent, axis=1),
+        "132 kV bus lowest, pu": day.upper.vm132_min,
+        "132 kV bus highest, pu": day.upper.vm132_max,
+    }
+    for name, values in rows.items():
+        table.add_row(name, *(f"{value:.3f}" for value in np.nanpercentile(values, PERCENTILES)))
+    console.print(table)
+
+
+def _print_checks(built: Prepared, day: Loading, console: Console) -> None:
+    problems = [
+        problem
+        for part in built.backend.shards[0].population.feeders
+        for problem in check_feeder(part.net, part.feeder)
+    ]
+    unsolved = int((day.upper.status != 0).sum())
+    console.print(f"checks: {len(problems)} problems of supply and radiality, {unsolved} hours without solution above")
+    for problem in problems[:20]:
+        console.print(f"  {problem}", highlight=False, markup=False)
+
+
+def export_feeder_file(scenario: Scenario, code: str, path: Path) -> str:
+    """Write one 11 kV feeder with its LV as pandapower JSON; returns a line that says what was written.
+
+    Raises
+    ------
+    NetworkError
+        If there is no such feeder.
+    """
+    design_kw, state, _ = build_grid(scenario)
+    if code not in state.feeders.code:
+        fix = f"give a code from {state.feeders.code[0]} to {state.feeders.code[-1]}"
+        raise NetworkError([Problem("--feeder", "", f"no feeder is called '{code}'", fix)])
+    row = state.feeders.code.index(code)
+    net = export_feeder(state, row, design_kw, path)
+    return f"{path}: feeder {code}, {len(net.bus)} buses, {len(net.load)} loads (synthetic network)"

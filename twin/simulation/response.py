@@ -1,0 +1,135 @@
+"""Price response of a shard's consumers: which arm reaches whom, at what prices, with what factors.
+
+A month is in one of three states (`twin.economics.prices`): within the free block, over a period's limit of it, above
+it. Each state has its prices before (first arm) and after (the arm); the response to them is a constant-elasticity
+substitution between zones plus a daily elasticity (`twin.demand.response`). The factors are weighted by the probability
+of each state at the month's end, not the prices: ``factor = sum over states of pi_s * CES(p0_s, p1_s)``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.demand.response import ces_factors, consumer_elasticities, probability_over, response_settings
+from twin.economics.billing import BillColumns
+from twin.economics.prices import above_block_prices, consumer_state_prices
+from twin.economics.rates import FREE_WH, RateTable
+from twin.simulation.plan import PointPlan, month_end
+from twin.simulation.population import Consumers
+from twin.units import WH_PER_KWH
+
+if TYPE_CHECKING:
+    from twin.simulation.meter_state import MeterState
+
+BASELINE = 0
+WITHIN, OVER, ABOVE = 0, 1, 2
+
+
+class Response:
+    """The response of one replicate. Consumers whom no arm's price change reaches have a factor of exactly 1."""
+
+    def __init__(
+        self, plan: PointPlan, consumers: Consumers, smart: NDArray[np.bool_], parameters: dict[str, float]
+    ) -> None:
+        self.plan, self.consumers = plan, consumers
+        self.columns: BillColumns = consumers.bill_columns(smart)
+        self.sigma, self.daily = consumer_elasticities(consumers.traits, consumers.kind, parameters)
+        self.settings = response_settings()
+        self.expected_day_kwh: NDArray[np.float64] | None = None
+        """Mean-field energy of a normal day by zone, set by the world before the first block. Shape (n, n_zones)."""
+        self._rates: dict[tuple[int, int, int], RateTable] = {}
+
+    def reaches(self, arm: int) -> bool:
+        """Does an arm change anybody's prices?"""
+        settings = self.plan.arm_tariffs[arm].settings
+        return arm != BASELINE and (settings.time_of_day is not None or settings.free_units is not None)
+
+    def rates(self, arm: int, date: dt.date) -> RateTable:
+        """Rates of an arm in a date's month."""
+        key = (arm, date.year, date.month)
+        if key not in self._rates:
+            self._rates[key] = self.plan.rates(arm, date)
+        return self._rates[key]
+
+    def factors(
+        self, arm: int, date: dt.date, rows: slice, base_kwh: NDArray[np.float64], meters: MeterState
+    ) -> NDArray[np.float64]:
+        """Factor on demand of each consumer and zone for a day.
+
+        Parameters
+        ----------
+        arm : int
+            The arm.
+        date : date
+            The day.
+        rows : slice
+            Which consumers.
+        base_kwh : array, shape (n_rows, n_zones)
+            Their demand of the day before response. [kWh]
+        meters : MeterState
+            Month to date.
+
+        Returns
+        -------
+        factors : array, shape (n_rows, n_zones)
+            1 where an arm does not reach, or changes no price.
+        """
+        columns = BillColumns(*(column[rows] for column in self.columns))
+        rates, base_rates = self.rates(arm, date), self.rates(BASELINE, date)
+        to_date, rest = self._forecast(date, rows, meters, arm)
+        before = self._prices(base_rates, columns, to_date + rest)
+        after = self._prices(rates, columns, to_date + rest)
+        weight = self._state_weights(rates, columns, to_date, rest)
+        total = np.zeros_like(base_kwh)
+        factor = np.zeros_like(base_kwh)
+        for state in (WITHIN, OVER, ABOVE):
+            ces_factors(
+                base_kwh, before[state], after[state], self.sigma[rows], self.daily[rows],
+                self.settings.price_floor_inr_per_kwh, self.settings.max_shift, factor,
+            )  # fmt: skip
+            total += weight[state][:, None] * factor
+        total[np.all(before == after, axis=(0, 2))] = 1.0
+        return total
+
+    def _prices(
+        self, rates: RateTable, columns: BillColumns, month_kwh: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Seen prices by state of the month for each consumer's own plan, shape (3, n, n_zones). [INR/kWh]
+
+        Above the block it is the exact derivative of the bill at the forecast month, or one forecast deviation above the
+        block where that is more: plain free units reduce every period in proportion to its use, which dilutes the spread.
+        """
+        prices = consumer_state_prices(rates, columns)
+        month_wh = np.rint(month_kwh * WH_PER_KWH).astype(np.int64)
+        prices[ABOVE] = above_block_prices(rates, columns, month_wh, self.settings.forecast_cv)
+        return prices
+
+    def _forecast(
+        self, date: dt.date, rows: slice, meters: MeterState, arm: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Month to date and expected rest (this day included) by zone, shape (n, n_zones). [kWh]"""
+        assert self.expected_day_kwh is not None, "the world must set the expected day first"
+        days_left = month_end(date).day - date.day + 1
+        return meters.kwh[arm][rows], self.expected_day_kwh[rows] * days_left
+
+    def _state_weights(
+        self, rates: RateTable, columns: BillColumns, to_date: NDArray[np.float64], rest: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Probabilities of the three states at the month's end, shape (3, n); they add to 1."""
+        free = rates.by_category[columns.category, FREE_WH] / WH_PER_KWH
+        cv = self.settings.forecast_cv
+        above = probability_over(to_date.sum(axis=1), rest.sum(axis=1), free, cv)
+        above = np.where(free > 0, above, 1.0)
+        over = np.zeros_like(above)
+        for group, limit_wh in enumerate(rates.limit_wh):
+            zones = rates.limit_group == group
+            limit = np.full(len(above), limit_wh / WH_PER_KWH)
+            chance = probability_over(to_date[:, zones].sum(axis=1), rest[:, zones].sum(axis=1), limit, cv)
+            over = np.maximum(over, chance)
+        # Within the block in total but over a period's limit: what is left of 1 bounds it.
+        over = np.minimum(over, 1.0 - above)
+        return np.stack([1.0 - above - over, over, above])
