@@ -1,19 +1,19 @@
 """The grid at 132 kV and above with the grid substations (GSS), as one pandapower network built from the data pack.
 
-The tables are the truth: every station and link of them is in the network, those not in service switched off and marked.
-What the tables lack comes from ``transmission_assumed.yaml``; what the load needs beyond them is added by
+The tables are the truth: every station and link of them is in the network, those not in service switched off and
+marked. What the tables lack comes from ``transmission_assumed.yaml``; what the load needs beyond them is added by
 `twin.grid.transmission_reinforce` and counted in the columns ``added_circuits`` and ``added_units``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandapower as pp
 from numpy.typing import NDArray
 
+from twin.grid.tables import Station, stations
 from twin.grid.transmission_data import (
     EXTERNAL,
     IN_SERVICE,
@@ -24,10 +24,10 @@ from twin.grid.transmission_data import (
     line_constants,
     links,
 )
-from twin.grid.tables import Station, stations
 
 FREQUENCY_HZ = 50.0
 GSS_KV = 33.0
+SIZE_RULES = ("x_over_r", "no_load_percent", "magnetising_percent")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,9 @@ def new_transmission(loads: GssLoads, ehv: EhvLoads | None = None) -> pp.pandapo
     NetworkError
         If a link names a conductor without constants.
     """
-    net = pp.create_empty_network(name="Bihar, 33 kV and above (links below 220 kV are assumed)", f_hz=FREQUENCY_HZ, sn_mva=100.0)
+    net = pp.create_empty_network(
+        name="Bihar, 33 kV and above (links below 220 kV are assumed)", f_hz=FREQUENCY_HZ, sn_mva=100.0
+    )
     _add_buses(net)
     _add_lines(net)
     bus = {name: index for index, name in net.bus.name.items()}
@@ -95,7 +97,10 @@ def _add_buses(net: pp.pandapowerNet) -> None:
     rows: list[tuple[str, float, str, bool, str, tuple[float, float] | None]] = []
     for station in stations():
         place = (station.longitude, station.latitude)
-        rows += [(station.id, kv, station.district, station.status in IN_SERVICE, station.status, place) for kv in levels_kv(station)]
+        rows += [
+            (station.id, kv, station.district, station.status in IN_SERVICE, station.status, place)
+            for kv in levels_kv(station)
+        ]
     known = {(row[0], row[1]) for row in rows}
     for link in links():
         for end in (link.from_id, link.to_id):
@@ -128,8 +133,13 @@ def _add_lines(net: pp.pandapowerNet) -> None:
     default_km = float(assumed_value("lines", "missing_length_km"))
     table = links()
     constants = [line_constants(link) for link in table]
-    ends = [(bus[bus_name(link.from_id, link.voltage_kv)], bus[bus_name(link.to_id, link.voltage_kv)]) for link in table]
-    alive = [link.in_service and bool(net.bus.in_service[a]) and bool(net.bus.in_service[b]) for link, (a, b) in zip(table, ends, strict=True)]
+    ends = [
+        (bus[bus_name(link.from_id, link.voltage_kv)], bus[bus_name(link.to_id, link.voltage_kv)]) for link in table
+    ]
+    alive = [
+        link.in_service and bool(net.bus.in_service[a]) and bool(net.bus.in_service[b])
+        for link, (a, b) in zip(table, ends, strict=True)
+    ]
     pp.create_lines_from_parameters(
         net,
         [a for a, _ in ends],
@@ -158,39 +168,33 @@ def _line_remark(link: Link, alive: bool) -> str:
 
 
 def _add_transformers(net: pp.pandapowerNet, bus: dict[str, int], loads: GssLoads) -> None:
-    given = {name: (int(n), float(mva)) for name, n, mva in zip(loads.id, loads.n_units, loads.unit_mva, strict=True)}
+    given = {
+        name: (float(mva), int(n))
+        for name, n, mva in zip(loads.id, loads.n_units, loads.unit_mva, strict=True)
+        if n > 0
+    }
+    settings, rows = assumed()["transformers"], []
     for station in stations():
-        levels = levels_kv(station)
-        for high, low in zip(levels, levels[1:], strict=False):
-            units = given.get(station.id, (0, 0.0)) if low == GSS_KV else (0, 0.0)
-            _add_transformer(net, bus, station, high, low, units)
-
-
-def _add_transformer(
-    net: pp.pandapowerNet, bus: dict[str, int], station: Station, high: float, low: float, given: tuple[int, float]
-) -> None:
-    settings, key = assumed()["transformers"], f"{high:g}/{low:g}"
-    level = settings["levels"][key]
-    named = settings["station_units"].get(station.id, {}).get(key)
-    unit_mva, n_units = named or (level["unit_mva"], level["units"])
-    if given[0] > 0:
-        n_units, unit_mva = given
-    size = "gss" if low == GSS_KV else "ehv"
-    vk = float(level["vk_percent"])
-    x_over_r = float(settings["x_over_r"][size]["value"])
-    no_load = float(settings["no_load_percent"][size]["value"])
-    most = int(assumed_value("taps", "max_steps"))
-    pp.create_transformer_from_parameters(
+        kv = levels_kv(station)
+        for high, low in zip(kv, kv[1:], strict=False):
+            key, size = f"{high:g}/{low:g}", "gss" if low == GSS_KV else "ehv"
+            level = settings["levels"][key]
+            named = settings["station_units"].get(station.id, {}).get(key) or (level["unit_mva"], level["units"])
+            unit_mva, n_units = given.get(station.id, named) if size == "gss" else named
+            rows.append((station, high, low, key, size, float(unit_mva), int(n_units), float(level["vk_percent"])))
+    by_size = {name: {size: float(settings[name][size]["value"]) for size in ("ehv", "gss")} for name in SIZE_RULES}
+    most, vk = int(assumed_value("taps", "max_steps")), np.array([row[7] for row in rows])
+    pp.create_transformers_from_parameters(
         net,
-        bus[bus_name(station.id, high)],
-        bus[bus_name(station.id, low)],
-        sn_mva=float(unit_mva),
-        vn_hv_kv=high,
-        vn_lv_kv=low,
+        [bus[bus_name(row[0].id, row[1])] for row in rows],
+        [bus[bus_name(row[0].id, row[2])] for row in rows],
+        sn_mva=[row[5] for row in rows],
+        vn_hv_kv=[row[1] for row in rows],
+        vn_lv_kv=[row[2] for row in rows],
         vk_percent=vk,
-        vkr_percent=vk / np.hypot(1.0, x_over_r),
-        pfe_kw=10.0 * no_load * unit_mva,
-        i0_percent=float(settings["magnetising_percent"][size]["value"]),
+        vkr_percent=vk / np.hypot(1.0, np.array([by_size["x_over_r"][row[4]] for row in rows])),
+        pfe_kw=[10.0 * by_size["no_load_percent"][row[4]] * row[5] for row in rows],
+        i0_percent=[by_size["magnetising_percent"][row[4]] for row in rows],
         tap_side="hv",
         tap_neutral=0,
         tap_min=-most,
@@ -198,12 +202,12 @@ def _add_transformer(
         tap_step_percent=float(assumed_value("taps", "step_percent")),
         tap_pos=0,
         tap_changer_type="Ratio",
-        name=f"{station.id} {key} kV",
-        parallel=int(n_units),
-        in_service=station.status in IN_SERVICE,
-        station=station.id,
-        kind=size,
-        table_units=int(n_units),
+        name=[f"{row[0].id} {row[3]} kV" for row in rows],
+        parallel=[row[6] for row in rows],
+        in_service=[row[0].status in IN_SERVICE for row in rows],
+        station=[row[0].id for row in rows],
+        kind=[row[4] for row in rows],
+        table_units=[row[6] for row in rows],
         added_units=0,
     )
 
@@ -229,7 +233,7 @@ def _add_plants(net: pp.pandapowerNet, bus: dict[str, int]) -> None:
 
 
 def _add_ties(net: pp.pandapowerNet, bus: dict[str, int]) -> None:
-    """One generator per external bus (never an ``ext_grid``: solvers drop it from a distributed slack); Nepal as loads."""
+    """One generator per external bus (an ``ext_grid`` would be dropped from a distributed slack); Nepal as loads."""
     ties = assumed()["ties"]
     exports = {bus_name(row["id"], row["kv"]): float(row["mw"]) for row in ties["nepal"]["export_mw"]}
     tan_phi = float(np.tan(np.arccos(ties["nepal"]["power_factor"]["value"])))
@@ -241,7 +245,15 @@ def _add_ties(net: pp.pandapowerNet, bus: dict[str, int]) -> None:
         circuits = int(net.line.table_circuits[at_bus].sum())
         if name in exports:
             mw = exports[name]
-            pp.create_load(net, index, p_mw=mw, q_mvar=mw * tan_phi, name=name, type="export", in_service=bool(net.bus.in_service[index]))
+            pp.create_load(
+                net,
+                index,
+                p_mw=mw,
+                q_mvar=mw * tan_phi,
+                name=name,
+                type="export",
+                in_service=bool(net.bus.in_service[index]),
+            )
             continue
         reach = circuits * float(ties["mvar_per_circuit"]["value"])
         pp.create_gen(
@@ -260,15 +272,27 @@ def _add_ties(net: pp.pandapowerNet, bus: dict[str, int]) -> None:
 
 
 def _add_loads(net: pp.pandapowerNet, bus: dict[str, int], loads: GssLoads, ehv: EhvLoads) -> None:
-    step = float(assumed_value("capacitors", "step_mvar"))
-    share = float(assumed_value("capacitors", "peak_share"))
-    for name, p_mw, q_mvar in zip(loads.id, loads.peak_mw, loads.peak_mvar, strict=True):
-        at = bus[bus_name(name, GSS_KV)]
-        pp.create_load(net, at, p_mw=float(p_mw), q_mvar=float(q_mvar), name=name, type="gss")
-        steps = max(int(np.ceil(share * q_mvar / step)), 0)
-        pp.create_shunt(net, at, q_mvar=-step, vn_kv=GSS_KV, step=steps, max_step=steps, name=name, kind="capacitor", line=-1)
-    for name, kv, p, q in zip(ehv.bus_id, ehv.kv, ehv.peak_mw, ehv.peak_mvar, strict=True):
-        pp.create_load(net, bus[bus_name(name, kv)], p_mw=p, q_mvar=q, name=bus_name(name, kv), type="ehv")
+    step, share = float(assumed_value("capacitors", "step_mvar")), float(assumed_value("capacitors", "peak_share"))
+    at = [bus[bus_name(name, GSS_KV)] for name in loads.id]
+    pp.create_loads(net, at, p_mw=loads.peak_mw, q_mvar=loads.peak_mvar, name=list(loads.id), type="gss")
+    steps = np.maximum(np.ceil(share * loads.peak_mvar / step), 0).astype(np.int64)
+    pp.create_shunts(
+        net,
+        at,
+        q_mvar=-step,
+        p_mw=0.0,
+        vn_kv=GSS_KV,
+        step=steps,
+        max_step=steps,
+        name=list(loads.id),
+        kind="capacitor",
+        line=-1,
+    )
+    if ehv.bus_id:
+        names = [bus_name(name, kv) for name, kv in zip(ehv.bus_id, ehv.kv, strict=True)]
+        pp.create_loads(
+            net, [bus[name] for name in names], p_mw=ehv.peak_mw, q_mvar=ehv.peak_mvar, name=names, type="ehv"
+        )
 
 
 def add_reactors(net: pp.pandapowerNet) -> None:
@@ -278,13 +302,20 @@ def add_reactors(net: pp.pandapowerNet) -> None:
     """
     settings = assumed()["lines"]
     fraction, from_kv = float(settings["reactor_fraction"]["value"]), float(settings["reactor_from_kv"]["value"])
-    if len(net.shunt):
-        net.shunt = net.shunt[net.shunt.kind != "reactor"]
-    for index, line in net.line[net.line.in_service].iterrows():
-        kv = float(net.bus.vn_kv[line.from_bus])
-        if kv < from_kv:
-            continue
-        charging = 2 * np.pi * FREQUENCY_HZ * line.c_nf_per_km * 1e-9 * line.length_km * kv**2 * line.parallel
-        for end in (line.from_bus, line.to_bus):
-            extra: dict[str, Any] = {"kind": "reactor", "line": index}
-            pp.create_shunt(net, int(end), q_mvar=fraction * charging / 2, vn_kv=kv, name=f"reactor of {line['name']}", **extra)
+    net.shunt = net.shunt[net.shunt.kind != "reactor"]
+    kv = net.bus.vn_kv.reindex(net.line.from_bus).to_numpy()
+    rows = net.line[net.line.in_service.to_numpy() & (kv >= from_kv)]
+    kv = net.bus.vn_kv.reindex(rows.from_bus).to_numpy()
+    charging = 2 * np.pi * FREQUENCY_HZ * 1e-9 * (rows.c_nf_per_km * rows.length_km * rows.parallel).to_numpy() * kv**2
+    names = [f"reactor of {name}" for name in rows.name]
+    for ends in (rows.from_bus, rows.to_bus):
+        pp.create_shunts(
+            net,
+            ends.to_numpy(),
+            q_mvar=fraction * charging / 2,
+            p_mw=0.0,
+            vn_kv=kv,
+            name=names,
+            kind="reactor",
+            line=rows.index,
+        )

@@ -1,4 +1,4 @@
-"""From the pandapower network to the arrays that the solvers of `twin.powerflow` take, through pandapower's own models."""
+"""From the pandapower network to the arrays of the solvers in `twin.powerflow`, through pandapower's own models."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ MESHED_FROM_KV = 100.0
 class EhvIndex:
     """Where rows of the network's tables are in the arrays of an `EhvModel` (-1: not in it).
 
-    ``bus`` by ``net.bus`` index; ``line`` and ``trafo`` by row of those tables; ``gens`` are rows of ``net.gen`` in model order.
+    ``bus`` by ``net.bus`` index; ``line`` and ``trafo`` by row of those tables; ``gens`` are rows of ``net.gen`` in
+    the model's order.
     """
 
     bus: NDArray[np.int64]
@@ -55,7 +56,7 @@ def meshed_part(net: pp.pandapowerNet) -> pp.pandapowerNet:
 
 
 def pandapower_case(net: pp.pandapowerNet) -> dict[str, Any]:
-    """pandapower's own per-unit case of ``net``: rows of ``branch`` are all lines, then all transformers, in table order."""
+    """Pandapower's own per-unit case of ``net``; its branches are all lines, then all transformers, in table order."""
     net["_options"] = {}
     _add_ppc_options(
         net,
@@ -123,9 +124,15 @@ def ehv_model(net: pp.pandapowerNet) -> tuple[EhvModel, EhvIndex]:
 def _check_generators(net: pp.pandapowerNet) -> None:
     problems = []
     if len(net.ext_grid) and bool(net.ext_grid.in_service.any()):
-        problems.append(Problem("network", "ext_grid", "an ext_grid is dropped from a distributed slack", "use a gen with slack=True"))
+        problems.append(
+            Problem(
+                "network", "ext_grid", "an ext_grid is dropped from a distributed slack", "use a gen with slack=True"
+            )
+        )
     shared = net.gen.bus[net.gen.in_service][net.gen.bus[net.gen.in_service].duplicated()]
-    problems += [Problem("network", f"gen at bus {bus}", "two generators share a bus", "join them into one") for bus in shared]
+    problems += [
+        Problem("network", f"gen at bus {bus}", "two generators share a bus", "join them into one") for bus in shared
+    ]
     if not bool((net.gen.slack & net.gen.in_service & (net.gen.slack_weight > 0)).any()):
         problems.append(Problem("network", "gen", "no generator carries the slack", "set slack and slack_weight"))
     if problems:

@@ -1,4 +1,4 @@
-"""The upper grid against pandapower: one step as a full network, the largest difference, and pandapower as the engine."""
+"""The upper grid against pandapower: one step as a full network, the largest difference, pandapower as the engine."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from twin.grid.transmission_arrays import EhvIndex, ehv_model, meshed_part
 from twin.grid.transmission_full import PssColumns, full_net
 from twin.powerflow.upper import UpperGrid, UpperResult
 from twin.powerflow.upper_ehv import OK, EhvSolver, Pattern
+from twin.units import KW_PER_MW
 
 AGREEMENT_PU = 1e-6
 """Above this difference the meshed grid is solved by pandapower itself. [pu]"""
@@ -48,9 +49,14 @@ def net_at_step(
     _, index = ehv_model(net)
     p_11 = inputs.p_kw[:, step] * (result.v_pss_pu[:, step] / inputs.v0_pu[:, step]) ** inputs.slope_p[:, step]
     q_11 = inputs.q_kvar[:, step] * (result.v_pss_pu[:, step] / inputs.v0_pu[:, step]) ** inputs.slope_q[:, step]
-    full = full_net(net, pss, p_11 / 1e3, q_11 / 1e3)
+    full = full_net(net, pss, p_11 / KW_PER_MW, q_11 / KW_PER_MW)
     if inputs.p33_kw is not None and inputs.q33_kvar is not None:
-        pp.create_loads(full, full.pss.bus_33.to_numpy(), p_mw=inputs.p33_kw[:, step] / 1e3, q_mvar=inputs.q33_kvar[:, step] / 1e3)
+        pp.create_loads(
+            full,
+            full.pss.bus_33.to_numpy(),
+            p_mw=inputs.p33_kw[:, step] / KW_PER_MW,
+            q_mvar=inputs.q33_kvar[:, step] / KW_PER_MW,
+        )
     full.load.loc[full.load["type"] == "ehv", "in_service"] = False
     if inputs.ehv_p_mw is not None and inputs.ehv_q_mvar is not None:
         on = full.bus.index[full.bus.in_service & (index.bus_of(full.bus.index) >= 0)].to_numpy()
@@ -90,7 +96,7 @@ def _set_generators(full: pp.pandapowerNet, index: EhvIndex, grid: UpperGrid, re
 def check_against_pandapower(
     net: pp.pandapowerNet, pss: PssColumns, grid: UpperGrid, inputs: BlockInputs, result: UpperResult, steps: list[int]
 ) -> float:
-    """Largest difference of any voltage at 132 kV and above, 33 kV and 11 kV from ``pandapower.runpp`` on the full network. [pu]
+    """Largest difference of any voltage, from 11 to 765 kV, from ``pandapower.runpp`` on the full network. [pu]
 
     Steps that are not solved are passed over; NaN if none is left.
     """
@@ -100,7 +106,14 @@ def check_against_pandapower(
         if result.status[step] != OK:
             continue
         full = net_at_step(net, pss, grid, inputs, result, step)
-        pp.runpp(full, distributed_slack=True, init="dc", lightsim2grid=False, max_iteration=MAX_ITERATIONS, tolerance_mva=1e-7)
+        pp.runpp(
+            full,
+            distributed_slack=True,
+            init="dc",
+            lightsim2grid=False,
+            max_iteration=MAX_ITERATIONS,
+            tolerance_mva=1e-7,
+        )
         vm = full.res_bus.vm_pu
         on = full.bus.index[(index.bus_of(full.bus.index) >= 0)]
         gss = full.trafo[(full.trafo.kind == "gss") & full.trafo.in_service].set_index("station").loc[list(pss.gss_id)]
@@ -116,9 +129,10 @@ def check_against_pandapower(
 def checked(
     net: pp.pandapowerNet, pss: PssColumns, grid: UpperGrid, inputs: BlockInputs
 ) -> tuple[UpperGrid, UpperResult, float]:
-    """Solve a first block, compare its highest and lowest step with pandapower, and fall back to pandapower's Newton if need be.
+    """Solve a first block, compare its highest and lowest step with pandapower, and fall back to its Newton if need be.
 
-    Returns the grid to go on with (its ``engine`` says which), the result, and the difference found with lightsim2grid. [pu]
+    Returns the grid to go on with (its ``engine`` says which), the result, and the difference found with
+    lightsim2grid. [pu]
     """
     result = inputs.solved_by(grid)
     total = inputs.p_kw.sum(axis=0)
@@ -131,7 +145,7 @@ def checked(
 
 
 class PandapowerNewton:
-    """pandapower's own Newton in the place of lightsim2grid's (a hundred times slower): see `twin.powerflow.upper_ehv.Newton`."""
+    """pandapower's own Newton in the place of lightsim2grid's, a hundred times slower; see `upper_ehv.Newton`."""
 
     def __init__(self, net: pp.pandapowerNet) -> None:
         self._part = meshed_part(net)
@@ -161,7 +175,14 @@ class PandapowerNewton:
         part.gen.loc[self._gens, "in_service"] = pattern.free
         part.gen["p_mw"] = 0.0
         try:
-            pp.runpp(part, distributed_slack=True, init="flat", lightsim2grid=False, max_iteration=MAX_ITERATIONS, tolerance_mva=1e-7)
+            pp.runpp(
+                part,
+                distributed_slack=True,
+                init="flat",
+                lightsim2grid=False,
+                max_iteration=MAX_ITERATIONS,
+                tolerance_mva=1e-7,
+            )
         except pp.LoadflowNotConverged:
             return None, MAX_ITERATIONS
         found = part.res_bus.loc[self._buses]

@@ -1,4 +1,4 @@
-"""Rows of the transmission tables and the assumed numbers beside them, typed. Reads the data pack, computes nothing else."""
+"""Rows of the transmission tables and the assumed numbers beside them, typed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from twin.errors import NetworkError, Problem
 from twin.grid.tables import Station, conductor_code, conductors, transformers
 
 IN_SERVICE = frozenset({"in service", "partly commissioned"})
-"""Values of ``status`` that put a station or a link into the solved grid; every other row stays in the tables, switched off."""
+"""Values of ``status`` that put a station or a link into the solved grid; other rows stay in it switched off."""
 
 EXTERNAL = "EXT_"
 """Prefix of stations beyond the state's border."""
@@ -105,3 +105,24 @@ def pss_transformer_percent(unit_mva: float) -> float:
     """Impedance of the 33/11 kV unit nearest in size in ``transformers.csv``. [percent of its rating]"""
     rows = [row for row in transformers() if row.type.startswith("33/11")]
     return min(rows, key=lambda row: abs(row.mva - unit_mva)).z_pct
+
+
+def assumed_numbers() -> list[tuple[str, float, str]]:
+    """Every assumed number of the upper grid as (dotted name, value, reason)."""
+    found: list[tuple[str, float, str]] = []
+
+    def walk(node: Any, path: tuple[str, ...]) -> None:
+        if isinstance(node, dict):
+            reason = str(node.get("reason", ""))
+            numbers = {key: value for key, value in node.items() if isinstance(value, int | float) and key != "assumed"}
+            for key, value in numbers.items() if reason else ():
+                name = ".".join(path if key == "value" else (*path, str(key)))
+                found.append((name, float(value), reason))
+            for key, value in node.items():
+                walk(value, (*path, str(key)))
+        elif isinstance(node, list):
+            for row, value in enumerate(node):
+                walk(value, (*path, str(value.get("id", row)) if isinstance(value, dict) else str(row)))
+
+    walk(assumed(), ())
+    return found

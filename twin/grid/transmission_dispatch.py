@@ -25,7 +25,7 @@ def plant_fraction(load_mw: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def capacitor_steps(q_mvar: NDArray[np.float64], installed: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Steps that the capacitors settle at when they come from none: the fewest that leave the flow below the switching-on limit.
+    """Steps that capacitors settle at when they come from none: the fewest that leave the flow below the upper limit.
 
     Parameters
     ----------
@@ -39,7 +39,11 @@ def capacitor_steps(q_mvar: NDArray[np.float64], installed: NDArray[np.int64]) -
 
 
 def gss_at_132(
-    p_mw: NDArray[np.float64], q_mvar: NDArray[np.float64], rating_mva: NDArray[np.float64], vk_percent: NDArray[np.float64], x_over_r: float
+    p_mw: NDArray[np.float64],
+    q_mvar: NDArray[np.float64],
+    rating_mva: NDArray[np.float64],
+    vk_percent: NDArray[np.float64],
+    x_over_r: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """P and Q at the 132 kV side of GSS transformers, at 1 pu: the load plus ``z S^2 / rating``.
 

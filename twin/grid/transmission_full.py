@@ -22,7 +22,8 @@ class PssColumns:
     """All power substations; arrays of shape (n_pss,).
 
     ``gss`` is a position in ``gss_id``; ``parent`` the PSS upstream on the same 33 kV feeder, or -1 at the GSS;
-    ``conductor`` a row of ``conductors.csv``, ``circuits`` of it in parallel; ``unit_mva`` times ``n_units`` is the rating of a PSS.
+    ``conductor`` a row of ``conductors.csv``, ``circuits`` of it in parallel; ``unit_mva`` times ``n_units`` is the
+    rating of a PSS.
     """
 
     gss_id: tuple[str, ...]
@@ -43,11 +44,15 @@ def full_net(
 ) -> pp.pandapowerNet:
     """``net`` with every 33 kV line, PSS transformer and 11 kV bus; GSS loads give way to those of the PSS.
 
-    Rows of the added tables are in PSS order: bus ``33 kV`` then bus ``11 kV``, one line, one transformer, one load each;
-    their network indices are in ``net.pss`` (a table of its own).
+    Rows of the added tables are in PSS order: bus ``33 kV`` then bus ``11 kV``, one line, one transformer, one load
+    each; their network indices are in ``net.pss`` (a table of its own).
 
     Parameters
     ----------
+    net : pandapowerNet
+        Down to the GSS, from `twin.grid.transmission_reinforce.build_transmission`; it is not changed.
+    pss : PssColumns
+        What hangs below its GSS.
     p_mw, q_mvar : array, shape (n_pss,), optional
         Load at the 11 kV buses; zero by default. [MW], [Mvar]
     """
@@ -58,17 +63,29 @@ def full_net(
     head = np.array([by_name[bus_name(name, GSS_KV)] for name in pss.gss_id], dtype=np.int64)
     full.load.loc[(full.load["type"] == "gss"), "in_service"] = False
     codes = [f"PSS-{row + 1:04d}" for row in range(n)]
-    bus_33 = pp.create_buses(full, n, vn_kv=GSS_KV, name=[f"{code}@33" for code in codes], station=codes, status="synthesised")
-    bus_11 = pp.create_buses(full, n, vn_kv=PSS_KV, name=[f"{code}@11" for code in codes], station=codes, status="synthesised")
+    bus_33 = pp.create_buses(
+        full, n, vn_kv=GSS_KV, name=[f"{code}@33" for code in codes], station=codes, status="synthesised"
+    )
+    bus_11 = pp.create_buses(
+        full, n, vn_kv=PSS_KV, name=[f"{code}@11" for code in codes], station=codes, status="synthesised"
+    )
     up = np.where(pss.parent < 0, head[pss.gss], np.asarray(bus_33)[np.maximum(pss.parent, 0)])
     lines = _create_lines(full, pss, up, np.asarray(bus_33), codes)
     trafos = _create_transformers(full, pss, np.asarray(bus_33), np.asarray(bus_11), codes)
     loads = pp.create_loads(
-        full, bus_11, p_mw=zeros if p_mw is None else p_mw, q_mvar=zeros if q_mvar is None else q_mvar, name=codes, type="pss"
+        full,
+        bus_11,
+        p_mw=zeros if p_mw is None else p_mw,
+        q_mvar=zeros if q_mvar is None else q_mvar,
+        name=codes,
+        type="pss",
     )
     table = np.column_stack([bus_33, bus_11, lines, trafos, loads])
-    full["pss"] = full.bus.iloc[:0].reindex(range(n)).iloc[:, :0].assign(
-        **{key: table[:, column] for column, key in enumerate(("bus_33", "bus_11", "line", "trafo", "load"))}
+    full["pss"] = (
+        full.bus.iloc[:0]
+        .reindex(range(n))
+        .iloc[:, :0]
+        .assign(**{key: table[:, column] for column, key in enumerate(("bus_33", "bus_11", "line", "trafo", "load"))})
     )
     return full
 

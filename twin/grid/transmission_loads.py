@@ -1,13 +1,20 @@
-"""Loads of the upper grid from the columns of the state: per GSS at peak and trough, per consumer at 132 kV and above."""
+"""The upper grid of a synthesised state: its loads from the columns of the state, its network, and its solver."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+import pandapower as pp
 
 from twin.grid.state import StateGrid
 from twin.grid.transmission import EhvLoads, GssLoads
+from twin.grid.transmission_check import BlockInputs, checked
 from twin.grid.transmission_data import assumed_value
 from twin.grid.transmission_full import PssColumns
+from twin.grid.transmission_reinforce import build_transmission
+from twin.grid.transmission_upper import upper_grid
+from twin.powerflow.upper import UpperGrid
 from twin.units import KW_PER_MW
 
 
@@ -29,8 +36,9 @@ def pss_columns(state: StateGrid) -> PssColumns:
 def gss_loads(state: StateGrid) -> GssLoads:
     """Expected peak of every GSS, the sum over its PSS, and the same shape at trough."""
     pss, n_gss = state.pss, len(state.gss.id)
-    peak = np.bincount(pss.gss, (pss.design_kw + pss.design_33kv_kw) / KW_PER_MW, minlength=n_gss)
-    tan_phi = float(np.tan(np.arccos(float(assumed_value("sizing", "load_power_factor")))))
+    peak = np.zeros(n_gss)
+    np.add.at(peak, pss.gss, (pss.design_kw + pss.design_33kv_kw) / KW_PER_MW)
+    tan_phi = float(np.tan(np.arccos(float(assumed_value("sizing", "gss_power_factor")))))
     fall = float(assumed_value("sizing", "trough_mw")) / float(assumed_value("sizing", "peak_mw"))
     return GssLoads(
         id=state.gss.id,
@@ -44,11 +52,52 @@ def gss_loads(state: StateGrid) -> GssLoads:
 
 
 def ehv_loads(state: StateGrid) -> EhvLoads:
-    """Consumers at 132 kV and above, in the order of ``state.ht``; that is the order of ``ehv_p_mw`` in `UpperGrid.solve`."""
+    """Consumers at 132 kV and above in the order of ``state.ht``: that of ``ehv_p_mw`` in `UpperGrid.solve`."""
     ht = state.ht
     rows = [row for row, bus in enumerate(ht.ehv_bus) if bus]
     fraction = float(assumed_value("sizing", "ehv_contract_fraction"))
-    tan_phi = float(np.tan(np.arccos(float(assumed_value("sizing", "load_power_factor")))))
+    tan_phi = float(np.tan(np.arccos(float(assumed_value("sizing", "pss_power_factor")))))
     mw = tuple(fraction * float(ht.sanctioned_kw[row]) / KW_PER_MW for row in rows)
     mvar = tuple(tan_phi * value for value in mw)
-    return EhvLoads(tuple(ht.ehv_bus[row] for row in rows), tuple(float(ht.kv[row]) for row in rows), mw, mw, mvar, mvar)
+    return EhvLoads(
+        tuple(ht.ehv_bus[row] for row in rows), tuple(float(ht.kv[row]) for row in rows), mw, mw, mvar, mvar
+    )
+
+
+@dataclass(frozen=True)
+class UpperState:
+    """The upper grid of a state: its network, what the network was built from, and its solver."""
+
+    net: pp.pandapowerNet
+    pss: PssColumns
+    ehv: EhvLoads
+    grid: UpperGrid
+    difference_pu: float
+    """Largest difference from pandapower at the design peak and trough. [pu]"""
+
+
+def build_upper(state: StateGrid) -> UpperState:
+    """Network and solver of ``state``'s upper grid, checked against pandapower at the expected peak and trough.
+
+    Raises
+    ------
+    NetworkError
+        If no reinforcement by the stated rule makes the grid carry the load.
+    """
+    ehv, pss = ehv_loads(state), pss_columns(state)
+    net = build_transmission(gss_loads(state), ehv)
+    grid, _, difference = checked(net, pss, upper_grid(net, pss, ehv), design_block(state))
+    return UpperState(net, pss, ehv, grid, difference)
+
+
+def design_block(state: StateGrid) -> BlockInputs:
+    """Two steps, the expected peak and the trough, with all loads at constant power; sums as in ``sizing``."""
+    pss, ehv = state.pss, ehv_loads(state)
+    own = float(pss.design_kw.sum() + pss.design_33kv_kw.sum()) / KW_PER_MW + sum(ehv.peak_mw)
+    peak_mw, trough_mw = float(assumed_value("sizing", "peak_mw")), float(assumed_value("sizing", "trough_mw"))
+    scale = np.array([peak_mw, trough_mw]) / own
+    tan_phi = float(np.tan(np.arccos(float(assumed_value("sizing", "pss_power_factor")))))
+    p_kw, p33_kw = pss.design_kw[:, None] * scale, pss.design_33kv_kw[:, None] * scale
+    ehv_mw = np.array(ehv.peak_mw)[:, None] * scale
+    zeros, ones = np.zeros_like(p_kw), np.ones_like(p_kw)
+    return BlockInputs(p_kw, p_kw * tan_phi, zeros, zeros, ones, ehv_mw, ehv_mw * tan_phi, p33_kw, p33_kw * tan_phi)

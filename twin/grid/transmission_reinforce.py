@@ -1,10 +1,11 @@
 """Reinforcement: circuits and transformers that the assumed load needs beyond the tables, added by a stated rule.
 
-The load is raised in stages from six tenths of the peak. At every stage, until nothing is left to do: one circuit or unit is
-added to every line and transformer above the loading limit; and from the lowest bus of every pocket of low voltage the
-path of rising voltage is walked to a bus that is high enough, and the branch with the largest drop on it gets one more.
-Then the fixed taps of the interconnecting transformers are set so that the mean of peak and trough meets their target.
-The rule is deterministic: ties go to the lower row. All that it adds is counted in ``added_circuits`` and ``added_units``.
+The load is raised in stages from six tenths of the peak. At every stage, until nothing is left to do: one circuit or
+unit is added to every line and transformer above the loading limit; and from the lowest bus of every pocket of low
+voltage the path of rising voltage is walked to a bus that is high enough, and the branch with the largest drop on it
+gets one more. Then the fixed taps of the interconnecting transformers are set so that the mean of peak and trough
+meets their target. The rule is deterministic: ties go to the lower row. All that it adds is counted in
+``added_circuits`` and ``added_units``.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ class _Sizing:
 def build_transmission(loads: GssLoads, ehv: EhvLoads | None = None) -> pp.pandapowerNet:
     """The grid at 132 kV and above with its GSS, reinforced for the assumed peak and trough of the state.
 
-    The loads give the shape; they are scaled to ``sizing.peak_mw`` and ``sizing.trough_mw`` of the assumed numbers, so the
-    grid carries those whatever the synthesis drew. The network is left at that peak.
+    The loads give the shape; they are scaled to ``sizing.peak_mw`` and ``sizing.trough_mw`` of the assumed numbers, so
+    the grid carries those whatever the synthesis drew. The network is left at that peak.
 
     Raises
     ------
@@ -94,25 +95,35 @@ def _size_substations(net: pp.pandapowerNet) -> None:
     limit = float(assumed_value("reinforcement", "gss_loading_limit"))
     peak = net.load[net.load["type"] == "gss"].set_index("bus").p_mw
     gss = net.trafo.index[(net.trafo.kind == "gss") & net.trafo.in_service]
-    need = np.ceil(peak.reindex(net.trafo.lv_bus[gss]).to_numpy() / (limit * net.trafo.sn_mva[gss].to_numpy())).astype(np.int64)
+    need = np.ceil(peak.reindex(net.trafo.lv_bus[gss]).to_numpy() / (limit * net.trafo.sn_mva[gss].to_numpy())).astype(
+        np.int64
+    )
     added = np.maximum(need - net.trafo.table_units[gss].to_numpy(), 0)
     net.trafo.loc[gss, "added_units"] = added
     net.trafo.loc[gss, "parallel"] = net.trafo.table_units[gss].to_numpy() + added
 
 
-def bus_loads_pu(net: pp.pandapowerNet, index: EhvIndex, loads: GssLoads, ehv: EhvLoads, peak: bool, n_buses: int) -> NDArray[np.complex128]:
-    """Load of every bus of the meshed grid at peak or trough, with GSS seen from their 132 kV side. Shape (n_buses,). [pu]"""
+def bus_loads_pu(
+    net: pp.pandapowerNet, index: EhvIndex, loads: GssLoads, ehv: EhvLoads, peak: bool, n_buses: int
+) -> NDArray[np.complex128]:
+    """Load of every bus of the meshed grid at peak or trough, GSS seen from 132 kV. Shape (n_buses,). [pu]"""
     p_mw, q_mvar = (loads.peak_mw, loads.peak_mvar) if peak else (loads.trough_mw, loads.trough_mvar)
     gss = net.trafo[(net.trafo.kind == "gss") & net.trafo.in_service].set_index("station").loc[list(loads.id)]
-    installed = net.shunt[net.shunt.kind == "capacitor"].set_index("name").max_step.loc[list(loads.id)].to_numpy(dtype=np.int64)
+    installed = (
+        net.shunt[net.shunt.kind == "capacitor"].set_index("name").max_step.loc[list(loads.id)].to_numpy(dtype=np.int64)
+    )
     step = float(assumed_value("capacitors", "step_mvar"))
     rating = (gss.sn_mva * gss.parallel).to_numpy()
     x_over_r = float(assumed()["transformers"]["x_over_r"]["gss"]["value"])
-    p_hv, q_hv = gss_at_132(p_mw, q_mvar - step * capacitor_steps(q_mvar, installed), rating, gss.vk_percent.to_numpy(), x_over_r)
+    p_hv, q_hv = gss_at_132(
+        p_mw, q_mvar - step * capacitor_steps(q_mvar, installed), rating, gss.vk_percent.to_numpy(), x_over_r
+    )
     s = np.zeros(n_buses, dtype=np.complex128)
     np.add.at(s, index.bus[gss.hv_bus.to_numpy()], p_hv + 1j * q_hv)
     by_name = {name: bus for bus, name in net.bus.name.items()}
-    pairs = zip(ehv.bus_id, ehv.kv, *((ehv.peak_mw, ehv.peak_mvar) if peak else (ehv.trough_mw, ehv.trough_mvar)), strict=True)
+    pairs = zip(
+        ehv.bus_id, ehv.kv, *((ehv.peak_mw, ehv.peak_mvar) if peak else (ehv.trough_mw, ehv.trough_mvar)), strict=True
+    )
     for name, kv, p, q in pairs:
         s[index.bus[by_name[bus_name(name, kv)]]] += p + 1j * q
     exports = net.load[(net.load["type"] == "export") & net.load.in_service]
@@ -125,7 +136,9 @@ def _schedule(net: pp.pandapowerNet, index: EhvIndex, load: NDArray[np.complex12
     return net.gen.share_mw.to_numpy()[index.gens] * float(plant_fraction(np.array(total))) / net.sn_mva
 
 
-def _solve(net: pp.pandapowerNet, index: EhvIndex, model: EhvModel, load: NDArray[np.complex128]) -> NDArray[np.complex128] | None:
+def _solve(
+    net: pp.pandapowerNet, index: EhvIndex, model: EhvModel, load: NDArray[np.complex128]
+) -> NDArray[np.complex128] | None:
     state = EhvState.fresh(model, 1)
     EhvSolver(model).solve_step(load, np.zeros_like(load), _schedule(net, index, load), state, 0)
     return state.v[:, 0] if state.status[0] == OK else None
@@ -183,7 +196,7 @@ def _grow(sizing: _Sizing, v: NDArray[np.complex128]) -> int:
 
 
 def _weakest_on_paths(model: EhvModel, vm: NDArray[np.float64], room: NDArray[np.bool_]) -> list[int]:
-    """Branches with the largest drop, where there is room for one more, on the way from each pocket to a bus that is high enough."""
+    """Branches with room and the largest drop on the way from each pocket of low voltage to a high enough bus."""
     low = float(assumed_value("reinforcement", "low_vm_pu"))
     neighbours: list[list[tuple[int, int]]] = [[] for _ in vm]
     for row, (f, t) in enumerate(zip(model.f_bus.tolist(), model.t_bus.tolist(), strict=True)):
@@ -208,11 +221,16 @@ def _weakest_on_paths(model: EhvModel, vm: NDArray[np.float64], room: NDArray[np
 def _set_ict_taps(net: pp.pandapowerNet, loads: GssLoads, ehv: EhvLoads) -> bool:
     """Move the fixed taps of transformers within the meshed grid towards their target; True if any moved."""
     target, step = float(assumed_value("taps", "ict_target_pu")), float(assumed_value("taps", "step_percent")) / 100.0
-    rows = net.trafo.index[(net.trafo.kind == "ehv") & net.trafo.in_service & (net.bus.vn_kv.reindex(net.trafo.hv_bus).to_numpy() < 700.0)]
+    rows = net.trafo.index[
+        (net.trafo.kind == "ehv") & net.trafo.in_service & (net.bus.vn_kv.reindex(net.trafo.hv_bus).to_numpy() < 700.0)
+    ]
     before = net.trafo.tap_pos[rows].to_numpy().copy()
     for _ in range(ICT_ROUNDS):
         model, index = ehv_model(net)
-        found = [_solve(net, index, model, bus_loads_pu(net, index, loads, ehv, peak, len(model.v_start))) for peak in (True, False)]
+        found = [
+            _solve(net, index, model, bus_loads_pu(net, index, loads, ehv, peak, len(model.v_start)))
+            for peak in (True, False)
+        ]
         if found[0] is None or found[1] is None:
             raise _failed("no solution while the taps are set")
         mean = (np.abs(found[0]) + np.abs(found[1])) / 2
@@ -226,4 +244,10 @@ def _set_ict_taps(net: pp.pandapowerNet, loads: GssLoads, ehv: EhvLoads) -> bool
 
 
 def _failed(what: str) -> NetworkError:
-    return NetworkError([Problem("transmission grid", "reinforcement", what, "spread the load over more substations, or raise the limits")])
+    return NetworkError(
+        [
+            Problem(
+                "transmission grid", "reinforcement", what, "spread the load over more substations, or raise the limits"
+            )
+        ]
+    )

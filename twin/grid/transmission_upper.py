@@ -9,7 +9,7 @@ import pandapower as pp
 from numpy.typing import NDArray
 from pandapower.pypower.makeYbus import branch_vectors
 
-from twin.grid.transmission import GSS_KV, EhvLoads, bus_name
+from twin.grid.transmission import EhvLoads, bus_name
 from twin.grid.transmission_arrays import EhvIndex, ehv_model, pandapower_case
 from twin.grid.transmission_data import assumed_value
 from twin.grid.transmission_dispatch import plant_fraction
@@ -20,7 +20,7 @@ from twin.powerflow.upper_trees import Rules, Trees
 
 
 def schedule_mw(load_mw: NDArray[np.float64], share_mw: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scheduled generation of every generator by the state's load: plants by their share, ties nothing. (n_gens, steps) [MW]"""
+    """Scheduled generation by the state's load: plants by their share, ties nothing. (n_gens, steps) [MW]"""
     return np.asarray(share_mw[:, None] * plant_fraction(load_mw)[None, :])
 
 
@@ -31,7 +31,9 @@ def upper_grid(net: pp.pandapowerNet, pss: PssColumns, ehv: EhvLoads | None = No
     """
     model, index = ehv_model(net)
     trees = build_trees(net, pss, model.base_mva)
-    return UpperGrid(model, trees, control_rules(model.base_mva), wiring(net, pss, model, index, ehv or EhvLoads()), EhvSolver(model))
+    return UpperGrid(
+        model, trees, control_rules(model.base_mva), wiring(net, pss, model, index, ehv or EhvLoads()), EhvSolver(model)
+    )
 
 
 def control_rules(base_mva: float) -> Rules:
@@ -69,7 +71,9 @@ def wiring(net: pp.pandapowerNet, pss: PssColumns, model: EhvModel, index: EhvIn
     on = net.bus.in_service & (net.bus.vn_kv == 132.0)
     return Wiring(
         gss_bus=index.bus[gss.hv_bus.to_numpy()],
-        ehv_bus=np.array([index.bus[by_name[bus_name(name, v)]] for name, v in zip(ehv.bus_id, ehv.kv, strict=True)], dtype=np.int64),
+        ehv_bus=np.array(
+            [index.bus[by_name[bus_name(name, v)]] for name, v in zip(ehv.bus_id, ehv.kv, strict=True)], dtype=np.int64
+        ),
         export=export,
         rating=rating / model.base_mva,
         is_line=is_line,
@@ -115,12 +119,16 @@ def build_trees(net: pp.pandapowerNet, pss: PssColumns, base_mva: float) -> Tree
     is_11[node_33 + 1] = True
     constants = _chain_constants(pandapower_case(full)["branch"], branch)
     capacitor = net.shunt[net.shunt.kind == "capacitor"].set_index("name").max_step.loc[list(pss.gss_id)]
+    k, z, c, d = constants
     return Trees(
         ptr,
         parent,
         pss_of,
         is_11,
-        *constants,
+        k,
+        z,
+        c,
+        d,
         gss_rating=(full.trafo.sn_mva * full.trafo.parallel).to_numpy()[of_gss] / base_mva,
         capacitors=capacitor.to_numpy(dtype=np.int32),
         node_11=(node_33 + 1).astype(np.int32),

@@ -1,7 +1,8 @@
 """The grid at 33 kV and above for all steps of a block: radial trees below the GSS, the meshed grid, and their border.
 
 `UpperGrid` iterates the compiled sweep of the 33 kV trees (`upper_sweep`) with the Newton of the meshed grid
-(`upper_ehv`) until the voltages of their border stand still. It knows arrays only; `twin.grid.transmission_upper` builds it.
+(`upper_ehv`) until the voltages of their border stand still. It knows arrays only: `twin.grid.transmission_upper`
+builds it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from twin.powerflow.upper_ehv import BAD_INPUT, DIVERGED, OK, EhvModel, EhvSolver, EhvState
 from twin.powerflow.upper_sweep import CONTROLS_UNSETTLED, FROZEN, RESCAN, SETTLE, SWEEP_DIVERGED, solve_trees
 from twin.powerflow.upper_trees import FloatArray, Loads, Positions, Rules, SweepOut, Trees, sweep_out
+from twin.units import KW_PER_MW
 
 RADIAL_DIVERGED, BORDER_UNSETTLED = 3, 4
 STATUS = {
@@ -44,9 +46,9 @@ class Wiring:
     """How the parts hang together. Buses are those of the `EhvModel`; power in pu unless the name says otherwise.
 
     ``gss_bus`` (n_gss,): 132 kV bus of every tree; ``ehv_bus`` (n_ehv,): bus of every consumer at 132 kV and above;
-    ``export`` complex (n_buses,): constant loads beyond the border; ``rating`` (n_branches,); ``is_line`` (n_branches,);
-    ``branch_kv`` (n_branches,); ``bus_132`` (n,): buses whose voltage is watched. ``schedule``: generation (n_gens, steps)
-    in MW from the state's load (steps,) in MW.
+    ``export`` complex (n_buses,): constant loads beyond the border; ``rating``, ``is_line``, ``branch_kv``
+    (n_branches,); ``bus_132`` (n,): buses whose voltage is watched. ``schedule``: generation (n_gens, steps) in MW from
+    the state's load (steps,) in MW.
     """
 
     gss_bus: NDArray[np.int64]
@@ -63,10 +65,12 @@ class Wiring:
 class UpperResult:
     """One block. Power in MW and Mvar toward the consumer, voltage in pu of 11, 33 and 132 kV; step last.
 
-    A step with ``status`` other than 0 (see `STATUS`) has NaN in its losses and sums, and the expected voltages that were
-    handed in instead of solved ones, so that a run can go on and count it. ``controls_unsettled`` counts GSS-steps whose taps
-    or capacitors were stopped by the limit of rounds: their solution stands, at the last positions. ``positions`` is what the
-    next block takes as ``before``. ``closure`` is
+    A step whose ``status`` is not 0 (see `STATUS`) is not to be trusted, but a run can go on and count it. Without a
+    solution (1, 5) all its powers and loadings are NaN and ``v_pss_pu`` is the voltage handed in; where single trees
+    have none (3, named by `SWEEP_DIVERGED` in ``gss_status``) that is so for them and for the sums over trees; 2 and 4
+    leave the last iterate. ``controls_unsettled`` counts GSS-steps
+    whose taps or capacitors were stopped by the limit of rounds: their solution stands, at the last positions.
+    ``positions`` is what the next block takes as ``before``. ``closure`` is
     ``(sent - load - losses) / sent``.
     """
 
@@ -90,6 +94,7 @@ class UpperResult:
     generator_mvar: FloatArray
     generators_at_limit: NDArray[np.int8]
     status: NDArray[np.uint8]
+    gss_status: NDArray[np.uint8]
     closure: FloatArray
     schedule_mw: FloatArray
     positions: Positions
@@ -118,7 +123,9 @@ class UpperGrid:
     def resting_positions(self) -> Positions:
         """Every tap in its middle and no capacitor on: where a run starts."""
         n_gss = len(self.wiring.gss_bus)
-        return Positions(np.zeros((n_gss, 1), np.int8), np.zeros((n_gss, 1), np.int8), np.zeros((self.n_pss, 1), np.int8))
+        return Positions(
+            np.zeros((n_gss, 1), np.int8), np.zeros((n_gss, 1), np.int8), np.zeros((self.n_pss, 1), np.int8)
+        )
 
     def solve(
         self,
@@ -159,14 +166,14 @@ class UpperGrid:
         base = self.model.base_mva
         zeros = np.zeros((self.n_pss, steps))
         kw = [p_kw, q_kvar, zeros if p33_kw is None else p33_kw, zeros if q33_kvar is None else q33_kvar]
-        p, q, p33, q33 = (np.asarray(part, dtype=np.float64) / (1e3 * base) for part in kw)
-        loads = Loads(p, q, *(np.asarray(part, dtype=np.float64) for part in (slope_p, slope_q, v0_pu)), p33, q33)
+        p, q, p33, q33 = (np.asarray(part, dtype=np.float64) / (KW_PER_MW * base) for part in kw)
+        n_p, n_q, v0 = (np.asarray(part, dtype=np.float64) for part in (slope_p, slope_q, v0_pu))
+        loads = Loads(p, q, n_p, n_q, v0, p33, q33)
         ehv_mw = np.zeros((len(self.wiring.ehv_bus), steps)) if ehv_p_mw is None else ehv_p_mw
         ehv_mvar = np.zeros_like(ehv_mw) if ehv_q_mvar is None else ehv_q_mvar
-        ehv = (ehv_mw + 1j * ehv_mvar) / base
-        good = np.isfinite(ehv).all(axis=0)
-        for part in loads:
-            good &= np.isfinite(part).all(axis=0)
+        ehv = np.asarray((ehv_mw + 1j * ehv_mvar) / base, dtype=np.complex128)
+        finite = [np.isfinite(part).all(axis=0) for part in (ehv, *loads)]
+        good = np.logical_and.reduce(finite)
         block = _Block(self, loads, ehv, good, before or self.resting_positions())
         block.iterate()
         return block.result()
@@ -175,7 +182,9 @@ class UpperGrid:
 class _Block:
     """The border iteration of one block, and its results."""
 
-    def __init__(self, grid: UpperGrid, loads: Loads, ehv: NDArray[np.complex128], good: NDArray[np.bool_], before: Positions) -> None:
+    def __init__(
+        self, grid: UpperGrid, loads: Loads, ehv: NDArray[np.complex128], good: NDArray[np.bool_], before: Positions
+    ) -> None:
         self.grid, self.loads, self.ehv, self.good, self.before = grid, loads, ehv, good, before
         steps = loads.p.shape[1]
         self.out: SweepOut = sweep_out(grid.trees, steps)
@@ -189,7 +198,7 @@ class _Block:
         self.rounds = 0
 
     def iterate(self) -> None:
-        """Rounds of trees and mesh until the 132 kV voltages and all positions stand still; taps freeze after their rounds."""
+        """Rounds of trees and mesh until 132 kV voltages and positions stand still; positions freeze after theirs."""
         grid = self.grid
         grid.solver.reset()
         for turn in range(MAX_BORDER_ROUNDS):
@@ -213,8 +222,8 @@ class _Block:
     def _solve_mesh(self, turn: int) -> None:
         """Solve the steps whose loads moved, each GSS as a power and an admittance with the slope of its tree.
 
-        At the voltage that the tree was solved for, both together are its power: ``S = s - m/2 + m/2 (V/V0)^2`` with the slope
-        ``m = dS / d ln V``. A diverged step stays diverged: it would only be tried again with the same loads.
+        At the voltage that the tree was solved for, both together are its power: ``S = s - m/2 + m/2 (V/V0)^2`` with
+        the slope ``m = dS / d ln V``. A diverged step stays diverged: it would only be tried again with the same loads.
         """
         grid, out = self.grid, self.out
         half = (out.slope_p + 1j * out.slope_q) / 2
@@ -222,9 +231,14 @@ class _Block:
         shunt = np.zeros_like(load)
         np.add.at(load, grid.wiring.gss_bus, out.p_head + 1j * out.q_head - half)
         np.add.at(load, grid.wiring.ehv_bus, self.ehv)
-        np.add.at(shunt, grid.wiring.gss_bus, np.conj(half) / self.v_head**2)
+        known = np.where(np.isfinite(self.v_head), self.v_head, START_PU)
+        np.add.at(shunt, grid.wiring.gss_bus, np.conj(half) / known**2)
         fixed = load + np.conj(shunt)
-        moved = np.abs(fixed - self.bus_load).max(axis=0) > LOAD_TOLERANCE_PU if turn else np.ones(load.shape[1], dtype=np.bool_)
+        moved = (
+            np.abs(fixed - self.bus_load).max(axis=0) > LOAD_TOLERANCE_PU
+            if turn
+            else np.ones(load.shape[1], dtype=np.bool_)
+        )
         for step in np.flatnonzero(moved & self.good & (self.state.status != DIVERGED)).tolist():
             if turn == 0 and step and self.state.status[step - 1] != DIVERGED:
                 self.state.v[:, step] = self.state.v[:, step - 1]
@@ -243,27 +257,24 @@ class _Block:
         """Losses from branch currents, loadings, and the closure of the block."""
         grid, out, base = self.grid, self.out, self.grid.model.base_mva
         status = self._status()
-        failed = status != OK
-        s_f, s_t = grid.model.branch_flows(self.state.v)
-        loss_mesh = (s_f + s_t).real.sum(axis=0)
+        unsolved = (status == DIVERGED) | (status == BAD_INPUT)
         v = self.state.v
-        loading = 100.0 * np.maximum(np.abs(s_f) / np.abs(v[grid.model.f_bus]), np.abs(s_t) / np.abs(v[grid.model.t_bus]))
-        loading /= grid.wiring.rating[:, None]
-        generated = self.state.gen_s.real
-        export = grid.wiring.export.real.sum()
+        s_f, s_t = grid.model.branch_flows(v)
+        current = np.maximum(np.abs(s_f) / np.abs(v[grid.model.f_bus]), np.abs(s_t) / np.abs(v[grid.model.t_bus]))
+        loading = 100.0 * current / grid.wiring.rating[:, None]
+        generated, export = self.state.gen_s.real, grid.wiring.export.real.sum()
         sent = generated.sum(axis=0) - export
         load = out.load.sum(axis=0) + self.ehv.real.sum(axis=0)
-        loss_ehv = loss_mesh + out.loss_gss.sum(axis=0)
+        loss_ehv = (s_f + s_t).real.sum(axis=0) + out.loss_gss.sum(axis=0)
         loss_33 = out.loss_33.sum(axis=0)
-        vm = np.abs(v)
-        v_pss = np.abs(out.v[grid.trees.node_11])
-        bad_pss = failed[None, :] | ~np.isfinite(v_pss)
+        vm, v_pss = np.abs(v), np.abs(out.v[grid.trees.node_11])
+        stated = np.where(np.isfinite(self.loads.v0), self.loads.v0, START_PU)
 
         def unless_failed(values: FloatArray) -> FloatArray:
-            return np.where(failed, np.nan, values)
+            return np.where(unsolved, np.nan, values)
 
         return UpperResult(
-            v_pss_pu=np.where(bad_pss, self.loads.v0, v_pss),
+            v_pss_pu=np.where(unsolved | ~np.isfinite(v_pss), stated, v_pss),
             loss_33kv_mw=unless_failed(base * loss_33),
             loss_ehv_mw=unless_failed(base * loss_ehv),
             sent_mw=unless_failed(base * sent),
@@ -283,6 +294,7 @@ class _Block:
             generator_mvar=unless_failed(base * self.state.gen_s.imag),
             generators_at_limit=self.state.at_limit.copy(),
             status=status,
+            gss_status=out.status,
             closure=unless_failed((sent - load - loss_ehv - loss_33) / sent),
             schedule_mw=base * self.schedule,
             positions_by_step=self.at,

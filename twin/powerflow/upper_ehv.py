@@ -1,6 +1,6 @@
 """Newton power flow of the meshed grid at 132 kV and above, with distributed slack and reactive limits, step by step.
 
-The admittances come from pandapower's own branch model; the Newton itself is lightsim2grid's. Two things are added to it:
+The admittances come from pandapower's own branch model; the Newton itself is lightsim2grid's. Two things are added:
 every slack is a generator (an ``ext_grid`` would be dropped from a distributed slack), and a generator at its
 reactive limit becomes a fixed injection for that step while it still carries its share of the slack.
 """
@@ -34,9 +34,9 @@ KEPT_SOLVERS = 16
 class EhvModel:
     """Admittances and generators of the meshed grid in per unit on ``base_mva``.
 
-    Branch arrays have shape (n_branches,), with the current at the from end ``i_f = y_ff v_f + y_ft v_t`` and at the to end
-    ``i_t = y_tf v_f + y_tt v_t``; ``y_shunt`` and ``v_start`` have shape (n_buses,); generator arrays (n_gens,), at most
-    one generator per bus. ``weight`` is a generator's share of the slack (0: none); shares sum to 1.
+    Branch arrays have shape (n_branches,), with the current at the from end ``i_f = y_ff v_f + y_ft v_t`` and at the to
+    end ``i_t = y_tf v_f + y_tt v_t``; ``y_shunt`` and ``v_start`` have shape (n_buses,); generator arrays (n_gens,), at
+    most one generator per bus. ``weight`` is a generator's share of the slack (0: none); shares sum to 1.
     """
 
     base_mva: float
@@ -113,7 +113,7 @@ class Newton(Protocol):
     def __call__(
         self, pattern: Pattern, guess: ComplexArray, injected: ComplexArray, shunt: ComplexArray
     ) -> tuple[ComplexArray | None, int]:
-        """Voltages (None: no convergence) and the iterations used; ``shunt`` are admittances at buses beyond the model's."""
+        """Voltages (None: no convergence) and iterations used; ``shunt``: admittances at buses beyond the model's."""
         ...
 
     def reset(self) -> None:
@@ -131,6 +131,9 @@ class LightsimNewton:
         self._diagonal = np.flatnonzero(matrix.indices == columns)
         self._solvers: OrderedDict[bytes, Any] = OrderedDict()
 
+    def __reduce__(self) -> tuple[type, tuple[csc_matrix]]:
+        return type(self), (self._matrix,)
+
     def reset(self) -> None:
         """Drop the kept factorisation orders: pivots were chosen on the first state solved."""
         self._solvers.clear()
@@ -147,7 +150,15 @@ class LightsimNewton:
             if len(self._solvers) > KEPT_SOLVERS:
                 self._solvers.popitem(last=False)
         ok = solver.solve(
-            self._work, guess, injected, pattern.slack, pattern.weights, pattern.pv, pattern.pq, MAX_ITERATIONS, TOLERANCE_PU
+            self._work,
+            guess,
+            injected,
+            pattern.slack,
+            pattern.weights,
+            pattern.pv,
+            pattern.pq,
+            MAX_ITERATIONS,
+            TOLERANCE_PU,
         )
         iterations = int(solver.get_nb_iter())
         if not ok:
@@ -157,7 +168,7 @@ class LightsimNewton:
 
 
 class EhvSolver:
-    """Solves steps of one `EhvModel` with any `Newton`. Results of a block depend on its inputs alone, after `reset`."""
+    """Solves steps of one `EhvModel` with any `Newton`. After `reset` results depend on the inputs alone."""
 
     def __init__(self, model: EhvModel, newton: Newton | None = None) -> None:
         self.model = model
@@ -169,7 +180,9 @@ class EhvSolver:
         """Forget what earlier blocks left behind."""
         self.newton.reset()
 
-    def solve_step(self, load: ComplexArray, shunt: ComplexArray, p_gen: FloatArray, state: EhvState, step: int) -> None:
+    def solve_step(
+        self, load: ComplexArray, shunt: ComplexArray, p_gen: FloatArray, state: EhvState, step: int
+    ) -> None:
         """Solve one step and write it into ``state``, which also holds its start.
 
         Parameters
@@ -180,6 +193,10 @@ class EhvSolver:
             Admittance drawn at each bus beyond the model's own: how loads answer to voltage. [pu]
         p_gen : array, shape (n_gens,)
             Scheduled generation; the slack share comes on top. [pu]
+        state : EhvState
+            Start and result.
+        step : int
+            Column of ``state``.
         """
         at_limit = state.at_limit[:, step].copy()
         v, iterations = state.v[:, step], 0
@@ -207,7 +224,13 @@ class EhvSolver:
         state.iterations[step] = iterations
 
     def _newton(
-        self, load: ComplexArray, shunt: ComplexArray, p_gen: FloatArray, at_limit: NDArray[np.int8], total: float, v: ComplexArray
+        self,
+        load: ComplexArray,
+        shunt: ComplexArray,
+        p_gen: FloatArray,
+        at_limit: NDArray[np.int8],
+        total: float,
+        v: ComplexArray,
     ) -> tuple[ComplexArray | None, int]:
         """Voltages of one bus-type pattern, from the given start and, if that fails, from the model's own start."""
         model, pattern = self.model, self._pattern(at_limit)

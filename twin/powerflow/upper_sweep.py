@@ -62,7 +62,8 @@ def _scratch(n: int) -> State:
     return State(
         np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, np.bool_),
         np.zeros(n, np.complex128), np.zeros(n, np.complex128), np.zeros(n, np.complex128), np.zeros(n, np.complex128),
-        np.ones(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n),
+        np.ones(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n),
+        np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n),
         np.zeros(n, np.complex128), np.zeros(n, np.complex128), np.zeros(n, np.complex128),
     )  # fmt: skip
 
@@ -104,7 +105,7 @@ def _currents(state: State, size: int, capacitor_b: float) -> None:
 
 @nb.njit(cache=True, error_model="numpy")
 def _solve(state: State, size: int, capacitor_b: float, tolerance: float) -> int:
-    """Sweep until no voltage moves and leave the currents of the final voltages; the sweeps made, or -1 without solution."""
+    """Sweep until no voltage moves, leaving the currents of the final voltages; the sweeps, or -1 without solution."""
     for sweep in range(MAX_SWEEPS):
         _currents(state, size, capacitor_b)
         worst = 0.0
@@ -134,7 +135,7 @@ def tap_moves(value: float, target: float, deadband: float, step: float) -> int:
 
 @nb.njit(cache=True, error_model="numpy")
 def capacitor_moves(q: float, on: float, off: float, step: float) -> int:
-    """Steps to switch: positive in, when the flow into the bus lags beyond ``on``; negative out, when it leads beyond ``off``. [pu]"""
+    """Steps to switch: in (positive) when the flow into the bus is above ``on``, out when it is below ``off``. [pu]"""
     if q > on:
         return int(np.ceil((q - on) / step))
     if q < off:
@@ -211,7 +212,7 @@ def _take_tree(trees: Trees, lo: int, hi: int, state: State) -> None:
 
 @nb.njit(cache=True, error_model="numpy")
 def _take_step(state: State, size: int, loads: Loads, t: int, head: float, lo: int, stored: ComplexArray) -> None:
-    """Load one step: its loads, and as a start its last solution, or the head's voltage carried down without any current."""
+    """Load one step: its loads, and as a start its last solution or the head's voltage carried down without current."""
     known = np.isfinite(stored[lo + 1, t].real)
     state.v[0] = complex(head, 0.0)
     for j in range(1, size):
@@ -257,7 +258,7 @@ def _store(state: State, size: int, capacitor_b: float, rating: float, g: int, t
 
 @nb.njit(cache=True, error_model="numpy")
 def _store_failure(state: State, size: int, g: int, t: int, lo: int, out: SweepOut) -> None:
-    """A tree without solution: unknown voltages; the grid above goes on to see its load at the voltage it was stated for."""
+    """A tree without solution: unknown voltages; the grid above sees its loads as they were stated."""
     p, q = 0.0, 0.0
     for j in range(size):
         out.v[lo + j, t] = np.nan
@@ -286,13 +287,15 @@ def solve_trees(
 
     Parameters
     ----------
+    trees, rules, loads : Trees, Rules, Loads
+        See `twin.powerflow.upper_trees`.
     v_head : array, shape (n_gss, steps)
-        Voltage magnitude of the 132 kV bus; NaN where the grid above has no solution: the state is not solved either. [pu]
+        Voltage magnitude of the 132 kV bus; NaN where the grid above has no solution: nor has the tree then. [pu]
     before : Positions
         Positions before the first step, arrays with one column.
     mode : int
-        `SETTLE`: every step starts from the positions of the step before. `RESCAN`: from its own positions in ``at``, which
-        move only beyond deadband and hysteresis. `FROZEN`: the positions in ``at`` stay.
+        `SETTLE`: every step starts from the positions of the step before. `RESCAN`: from its own positions in ``at``,
+        which move only beyond deadband and hysteresis. `FROZEN`: the positions in ``at`` stay.
     still_pu : float
         A state whose head moved no more than this since its solution keeps it; negative: all are solved. [pu]
     at : Positions

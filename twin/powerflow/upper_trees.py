@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ class Trees(NamedTuple):
     """
 
     ptr: NDArray[np.int32]
-    """Nodes of GSS g are ``ptr[g]:ptr[g + 1]``: its head (the 132 kV bus), its 33 kV bus, and its PSS, parents first. [n_gss + 1]"""
+    """Nodes of GSS g are ``ptr[g]:ptr[g + 1]``: head (132 kV bus), 33 kV bus, PSS; parents first. [n_gss + 1]"""
     parent: NDArray[np.int32]
     """Node upstream; -1 at a head."""
     pss: NDArray[np.int32]
@@ -59,7 +59,7 @@ class Rules(NamedTuple):
 
 
 class Loads(NamedTuple):
-    """Loads of all PSS, arrays of shape (n_pss, steps): at 11 kV ``P = p (V/v0)^n_p`` and likewise Q, and at 33 kV constant. [pu]"""
+    """Loads of all PSS, shape (n_pss, steps): at 11 kV ``P = p (V/v0)^n_p`` and likewise Q, at 33 kV constant. [pu]"""
 
     p: FloatArray
     q: FloatArray
@@ -71,7 +71,7 @@ class Loads(NamedTuple):
 
 
 class Positions(NamedTuple):
-    """Tap and capacitor positions by step: (n_gss, steps), (n_gss, steps), (n_pss, steps). A higher tap lowers the voltage."""
+    """Positions by step: (n_gss, steps), (n_gss, steps), (n_pss, steps). A higher tap lowers the voltage."""
 
     gss_tap: NDArray[np.int8]
     capacitor: NDArray[np.int8]
@@ -109,6 +109,7 @@ class SweepOut(NamedTuple):
 def sweep_out(trees: Trees, steps: int) -> SweepOut:
     """Empty results; voltages start as NaN, which makes the first call start without any current."""
     n_gss = len(trees.ptr) - 1
-    floats = [np.zeros((n_gss, steps)) for _ in range(10)]
-    v = np.full((len(trees.parent), steps), np.nan + 0j)
-    return SweepOut(v, *floats, np.zeros((n_gss, steps), dtype=np.uint8), np.zeros((n_gss, steps), dtype=np.int32))
+    dtypes = dict.fromkeys(SweepOut._fields, np.float64) | {"status": np.uint8, "sweeps": np.int32}
+    columns: dict[str, Any] = {name: np.zeros((n_gss, steps), dtype=dtype) for name, dtype in dtypes.items()}
+    columns["v"] = np.full((len(trees.parent), steps), np.nan + 0j)
+    return SweepOut(**columns)
