@@ -52,7 +52,7 @@ def _connect(address: str | None, n_shards: int) -> bool:
 
 
 class RayBackend:
-    """One actor per shard, one core each. Big constants go to the object store once; all calls leave before any wait."""
+    """One actor per shard, one core each. Big constants go to the object store once; calls leave before any wait."""
 
     def __init__(self, specs: Sequence[ShardSpec], shared: Shared, address: str | None = None) -> None:
         self.n_shards = len(specs)

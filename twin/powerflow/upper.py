@@ -139,6 +139,7 @@ class UpperGrid:
         p33_kw: FloatArray | None = None,
         q33_kvar: FloatArray | None = None,
         before: Positions | None = None,
+        hold: Positions | None = None,
     ) -> UpperResult:
         """Solve all steps of a block.
 
@@ -156,6 +157,9 @@ class UpperGrid:
             Constant loads at the PSS's 33 kV node. [kW], [kvar]
         before : Positions, optional
             ``positions`` of the block before; by default every tap in its middle.
+        hold : Positions, optional
+            ``positions_by_step`` of an earlier solution of the same block: taps and capacitors stay there. For a border
+            with the feeders below, which otherwise could make a tap hunt.
 
         Returns
         -------
@@ -174,7 +178,7 @@ class UpperGrid:
         ehv = np.asarray((ehv_mw + 1j * ehv_mvar) / base, dtype=np.complex128)
         finite = [np.isfinite(part).all(axis=0) for part in (ehv, *loads)]
         good = np.logical_and.reduce(finite)
-        block = _Block(self, loads, ehv, good, before or self.resting_positions())
+        block = _Block(self, loads, ehv, good, before or self.resting_positions(), hold)
         block.iterate()
         return block.result()
 
@@ -183,12 +187,20 @@ class _Block:
     """The border iteration of one block, and its results."""
 
     def __init__(
-        self, grid: UpperGrid, loads: Loads, ehv: NDArray[np.complex128], good: NDArray[np.bool_], before: Positions
+        self,
+        grid: UpperGrid,
+        loads: Loads,
+        ehv: NDArray[np.complex128],
+        good: NDArray[np.bool_],
+        before: Positions,
+        hold: Positions | None,
     ) -> None:
+        self.held = hold is not None
         self.grid, self.loads, self.ehv, self.good, self.before = grid, loads, ehv, good, before
         steps = loads.p.shape[1]
         self.out: SweepOut = sweep_out(grid.trees, steps)
-        self.at = Positions(*(np.repeat(part, steps, axis=1) for part in before))
+        start = hold if hold is not None else Positions(*(np.repeat(part, steps, axis=1) for part in before))
+        self.at = Positions(*(part.copy() for part in start))
         self.state = EhvState.fresh(grid.model, steps)
         nominal = loads.p.sum(axis=0) + loads.p_33.sum(axis=0) + ehv.real.sum(axis=0)
         self.schedule = grid.wiring.schedule(nominal * grid.model.base_mva) / grid.model.base_mva
@@ -204,6 +216,8 @@ class _Block:
         for turn in range(MAX_BORDER_ROUNDS):
             self.rounds = turn + 1
             mode = SETTLE if turn < SETTLE_ROUNDS else RESCAN if turn < grid.rules.max_rounds else FROZEN
+            if self.held:
+                mode = FROZEN
             still = STILL_PU if turn > SETTLE_ROUNDS else -1.0
             positions = [part.copy() for part in self.at]
             solve_trees(grid.trees, grid.rules, self.loads, self.v_head, self.before, mode, still, self.at, self.out)

@@ -119,9 +119,7 @@ def bill_rows(
     return pa.table(table, schema=arrow_schema("bills"))
 
 
-def _month_bill(
-    rates: RateTable, columns: BillColumns, month_kwh: NDArray[np.float64], month_days: int
-) -> BillOut:
+def _month_bill(rates: RateTable, columns: BillColumns, month_kwh: NDArray[np.float64], month_days: int) -> BillOut:
     """Bill of a whole month of this use, held to the Wh."""
     out = bill_out(len(month_kwh))
     bill_month(rates, columns, _whole_wh(month_kwh), whole_month(len(month_kwh), month_days, month_days), out)

@@ -68,9 +68,7 @@ class BlockState:
     arms: list[ArmBlock] = field(default_factory=list)
 
     @staticmethod
-    def begin(
-        world: ReplicateWorld, meters: MeterState, number: int, solver: BlockSolver
-    ) -> BlockState:
+    def begin(world: ReplicateWorld, meters: MeterState, number: int, solver: BlockSolver) -> BlockState:
         """Open a block: the day's signals, and room for every arm's results."""
         date = world.plan.dates[number]
         zones = world.plan.zones
@@ -162,9 +160,7 @@ class BlockSolver:
         draw(self.population.consumers.traits, rows.start, rows.stop, block.day, kw)
         return kw
 
-    def after_response(
-        self, block: BlockState, arm: int, rows: slice, kw: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
+    def after_response(self, block: BlockState, arm: int, rows: slice, kw: NDArray[np.float32]) -> NDArray[np.float32]:
         """Demand of some consumers under an arm; ``kw`` itself for those whom the arm does not reach."""
         if block.meters is None or not block.world.response.reaches(arm):
             return kw
@@ -186,8 +182,7 @@ class BlockSolver:
                 v_head = question.v_pss_pu[i, part.pss_row]
                 solved[i] += self.settle(block, arm, position, part, kw, v_head, guess=question.first)
         return [
-            self._answer(block, arm, int(solved[i]), question.v_pss_pu.shape[1])
-            for i, arm in enumerate(question.arms)
+            self._answer(block, arm, int(solved[i]), question.v_pss_pu.shape[1]) for i, arm in enumerate(question.arms)
         ]
 
     def settle(

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.powerflow.upper import UpperGrid, UpperResult
+from twin.powerflow.upper_trees import Positions
 from twin.simulation.messages import N_Q, ArmAnswer, Q
+from twin.units import KW_PER_MW
 
 N_STRATA = 8
 
@@ -85,6 +88,26 @@ def compose(layout: Layout, answers: list[ArmAnswer]) -> StateLoad:
     for k in range(N_STRATA):
         pss += means[:, k][:, None, :] * layout.unresolved_consumers[:, k][None, :, None]
     return StateLoad(pss, ht33_kw, ht33_kvar, ehv_kw, ehv_kvar, means)
+
+
+def solve_above(upper: UpperGrid, load: StateLoad, v0_pu: NDArray[np.float64], hold: Positions | None) -> UpperResult:
+    """Solve the grid above with the state's load, which was stated at the PSS voltages ``v0_pu`` (n_pss, steps).
+
+    ``hold``: taps and capacitors of an earlier round that now stay.
+    """
+    n_p, n_q = slopes(load)
+    return upper.solve(
+        load.pss[Q.P],
+        load.pss[Q.QVAR],
+        n_p,
+        n_q,
+        v0_pu,
+        load.ehv_kw / KW_PER_MW,
+        load.ehv_kvar / KW_PER_MW,
+        p33_kw=load.ht33_kw,
+        q33_kvar=load.ht33_kvar,
+        hold=hold,
+    )
 
 
 def slopes(load: StateLoad) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

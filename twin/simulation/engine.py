@@ -7,7 +7,6 @@ function of the scenario alone: not of shards, attempts or the time at which any
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import time
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from twin.results.commits import BlockKey, Commit, write_commit
 from twin.results.storage import FileRecord, Storage
-from twin.simulation.border import Layout, StateLoad, compose, slopes
+from twin.simulation.border import Layout, StateLoad, compose, solve_above
 from twin.simulation.checkpoint import read_voltages, write_voltages
 from twin.simulation.manifest import Manifest, Stopwatch
 from twin.simulation.messages import ArmAnswer, BlockQuestion, CommitAnswer
@@ -30,6 +29,8 @@ LOG = logging.getLogger(__name__)
 BORDER_TOLERANCE_PU = 1e-4
 """A block is accepted when no PSS voltage moves more than this between rounds."""
 MOST_ROUNDS = 8
+FREE_ROUNDS = 2
+"""Rounds in which taps and capacitors above may move; then they stay, or one at its edge could hunt for ever."""
 FLAT_GUESS_PU = 1.0
 CHECKPOINT_SHARE = 0.05
 """Checkpoints may cost at most this share of the time since the last one."""
@@ -104,9 +105,7 @@ class Engine:
             return
         checkpoint = list(restored.checkpoint) if restored else []
         what = f"the start of replicate {replicate}"
-        self.fleet.call(
-            "begin_replicate", [(point.index, replicate, first, checkpoint)] * self.fleet.n_shards, what
-        )
+        self.fleet.call("begin_replicate", [(point.index, replicate, first, checkpoint)] * self.fleet.n_shards, what)
         v_pss = read_voltages(self.storage, restored) if restored else None
         self._last_checkpoint = time.monotonic()
         for block in range(first, len(point.dates)):
@@ -156,12 +155,15 @@ class Engine:
         used_v = v.copy()
         active = list(range(n_arms))
         moved, rounds = np.zeros(n_arms), 0
+        hold: list[Any] = [None] * n_arms
         while active and rounds < MOST_ROUNDS:
             answers = self._ask(block, tuple(active), v, first=rounds == 0)
             for position, arm in enumerate(active):
                 used_v[arm] = v[arm]
-                loads[arm] = compose(self.layout, [shard[position] for shard in answers])
-                upper[arm] = self._solve_upper(loads[arm], v[arm], point.dates[block])
+                load = compose(self.layout, [shard[position] for shard in answers])
+                loads[arm], upper[arm] = load, solve_above(self.upper, load, v[arm], hold[arm])
+                if rounds + 1 >= FREE_ROUNDS:
+                    hold[arm] = upper[arm].positions_by_step
                 moved[arm] = np.nanmax(np.abs(upper[arm].v_pss_pu - v[arm]))
             v = v.copy()
             for arm in active:
@@ -179,13 +181,6 @@ class Engine:
         ]
         return self.fleet.call("solve", questions, f"the feeders of block {block}")
 
-    def _solve_upper(self, load: StateLoad, v0: NDArray[np.float64], date: dt.date) -> Any:
-        n_p, n_q = slopes(load)
-        return self.upper.solve(
-            load.pss[0], load.pss[1], n_p, n_q, v0, load.ehv_kw / 1e3, load.ehv_kvar / 1e3,
-            p33_kw=load.ht33_kw, q33_kvar=load.ht33_kvar,
-        )  # fmt: skip
-
     def _commit(
         self, point: PointPlan, replicate: int, block: int, settled: Settled, v_final: NDArray[np.float64]
     ) -> None:
@@ -199,7 +194,9 @@ class Engine:
         began = time.monotonic()
         answers: list[CommitAnswer] = self.fleet.call("commit", args, f"the tables of block {block}")
         files = [record for answer in answers for record in answer.files]
-        files += write_system_tables(self.storage, self.attempt, stem, point, replicate, block, settled, answers, self.stations)
+        files += write_system_tables(
+            self.storage, self.attempt, stem, point, replicate, block, settled, answers, self.stations
+        )
         checkpoint: list[FileRecord] = []
         if with_checkpoint:
             checkpoint = [record for answer in answers for record in answer.checkpoint]
@@ -244,7 +241,8 @@ class Engine:
         losses = [_loss_share(load, result) for load, result in zip(settled.loads, settled.upper, strict=True)]
         peak, share = losses[0]
         return {
-            "closure": closure, "mismatch": mismatch, "failures": failure_rows(point, replicate, block, settled, answers),
+            "closure": closure, "mismatch": mismatch,
+            "failures": failure_rows(point, replicate, block, settled, answers),
             "peak_mw": peak, "loss_share_at_peak": share, "rounds": settled.rounds,
         }  # fmt: skip
 

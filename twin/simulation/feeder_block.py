@@ -18,7 +18,7 @@ from twin.powerflow.lv_equivalents import Settled, settle, tile_loads, zone_fact
 from twin.powerflow.radial import NodeLoads, RadialOptions, RadialOut, RadialScratch, RadialTree, sweep
 
 MOST_ROUNDS = 12
-"""Rounds of tiles and line against each other; a stressed feeder needs 6 to 9 without equivalents (trials, section 3)."""
+"""Rounds of tiles and line against each other; a stressed feeder needs 6 to 9 without equivalents."""
 
 
 class FeederNet(NamedTuple):
@@ -112,14 +112,24 @@ def settle_feeder(
 
     Parameters
     ----------
+    net : FeederNet
+        The feeder.
     kw : float32 array, shape (n_consumers, stride)
         Demand after response at 230 V. [kW]
+    zips : float32 array, shape (n_consumers, 6)
+        Voltage dependence of the consumers, as for `solve_tile`.
     v_head_pu : array, shape (steps,)
         PSS 11 kV bus. [pu]
     guess : bool
         Guess the DT voltages with nominal demand; else start from ``v_dt_pu`` as given.
     lost : float
         Share of demand lost below the DT in the guess; changes no result beyond the tolerance.
+    zone_of_step, hours
+        Register zone of each step, and a step's length. [h]
+    tolerance_pu : float
+        A tile is solved again where its voltage moved more. [pu]
+    lv_options, line_options, work
+        Options of the two solvers, and working memory.
     v_dt_pu : array, shape (n_dt, steps)
         Left with the voltages at which the tiles were solved. [pu]
     consumer_kwh : array, shape (n_consumers, n_zones)

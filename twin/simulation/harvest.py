@@ -43,7 +43,7 @@ def harvest_feeder(
 
 
 def _quantities(work: FeederWork, tiles: TileOut, n_dt: int, out: NDArray[np.float64]) -> None:
-    """Totals per step. Where the line has no solution its tiles' own sums stand in, without line loss; it is reported."""
+    """Totals per step. Where the line has no solution its tiles' sums stand in, without line loss; it is reported."""
     final, line = work.final, work.line
     out[Q.P], out[Q.QVAR] = line.p_head_kw, line.q_head_kvar
     out[Q.LOSS_11KV] = line.loss_kw[0]
@@ -109,9 +109,7 @@ def _failures(work: FeederWork, tiles: TileOut, part: FeederPart) -> list[Failur
     return failures
 
 
-def mean_field_answer(
-    population: Population, block: BlockState, answer: ArmAnswer, hours: float
-) -> MeanFieldAnswer:
+def mean_field_answer(population: Population, block: BlockState, answer: ArmAnswer, hours: float) -> MeanFieldAnswer:
     """How a day of expected demand loads the shard's feeders and DTs."""
     result, parts = block.arms[0], population.feeders
     counts = [len(part.dt_id) for part in parts]

@@ -1,6 +1,6 @@
 """The study in expected demand: is the network loaded like an Indian utility's, and what is the season's peak?
 
-Expected demand needs no draws, so a year can be looked at through twelve typical days and June through all its evenings.
+Expected demand needs no draws: twelve typical days stand for a year, and June is looked at through all its evenings.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from twin.datapack import read_yaml
 from twin.demand.panel import june_days, kind_counts, kind_mean_kw, panel_columns, typical_days
 from twin.demand.weather import GeneratedWeather, NormalWeather, Weather
 from twin.grid.state import StateGrid
-from twin.simulation.border import compose, slopes
-from twin.simulation.engine import BORDER_TOLERANCE_PU, MOST_ROUNDS
+from twin.simulation.border import compose, solve_above
+from twin.simulation.engine import BORDER_TOLERANCE_PU, FREE_ROUNDS, MOST_ROUNDS
 from twin.simulation.manifest import Manifest
 from twin.simulation.messages import MeanFieldAnswer
 from twin.simulation.prepare import Prepared
@@ -74,21 +74,18 @@ def peak_day(seed: int, year: int) -> PeakDay:
 
 def settle_day(prepared: Prepared, date: dt.date, weather: Weather) -> Loading:
     """Settle a day of expected demand with the grid above, hour by hour."""
-    layout, backend = prepared.layout, prepared.backend
-    v = np.ones((layout.n_pss, STEPS))
+    v = np.ones((prepared.layout.n_pss, STEPS))
+    hold = None
     for turn in range(MOST_ROUNDS):
         answers = _ask(prepared, date, weather, v, first=turn == 0, sampled_only=False)
-        load = compose(layout, [answer.arm for answer in answers])
-        n_p, n_q = slopes(load)
-        upper = prepared.upper.solve(
-            load.pss[0], load.pss[1], n_p, n_q, v, load.ehv_kw / KW_PER_MW, load.ehv_kvar / KW_PER_MW,
-            p33_kw=load.ht33_kw, q33_kvar=load.ht33_kvar,
-        )  # fmt: skip
+        load = compose(prepared.layout, [answer.arm for answer in answers])
+        upper = solve_above(prepared.upper, load, v, hold)
+        if turn + 1 >= FREE_ROUNDS:
+            hold = upper.positions_by_step
         moved = float(np.nanmax(np.abs(upper.v_pss_pu - v)))
         v = upper.v_pss_pu
         if moved <= BORDER_TOLERANCE_PU:
             break
-    assert backend.n_shards == len(answers)
     return _gather(answers, v, upper, turn + 1)
 
 

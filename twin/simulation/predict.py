@@ -1,4 +1,4 @@
-"""What a run will take: counts from the scenario, times rates measured on a reference machine (benchmarks/README.md)."""
+"""What a run will take: counts from the scenario, times rates measured on a reference machine."""
 
 from __future__ import annotations
 

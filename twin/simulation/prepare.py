@@ -14,11 +14,12 @@ from twin.demand.panel import design_kind_kw
 from twin.grid.partition import partition
 from twin.grid.state import StateGrid, build_state
 from twin.grid.strata import Selection, choose
+from twin.grid.transmission_loads import UpperState, build_upper
+from twin.grid.transmission_report import reinforcements
 from twin.powerflow.upper import UpperGrid
 from twin.results.storage import FileRecord
 from twin.scenario.schema import Scenario
 from twin.simulation.border import N_STRATA, Layout
-from twin.simulation.grid_above import Above, build_above
 from twin.simulation.messages import BuildAnswer
 from twin.simulation.plan import PointPlan, month_end, plans
 from twin.simulation.population import ehv_rows
@@ -28,6 +29,8 @@ from twin.simulation.runfolder import RunFolder
 from twin.simulation.shard import ShardSpec, Shared
 
 LOG = logging.getLogger(__name__)
+
+LOWEST_EHV_KV = 100.0
 
 
 @dataclass
@@ -40,7 +43,7 @@ class Prepared:
     selection: Selection
     design_kw: NDArray[np.float64]
     layout: Layout
-    above: Above
+    above: UpperState
     backend: Any
     consumers: int
     reading_ids: NDArray[np.int64]
@@ -51,7 +54,7 @@ class Prepared:
     @property
     def upper(self) -> UpperGrid:
         """The solver of the grid above."""
-        return self.above.upper
+        return self.above.grid
 
     @property
     def population(self) -> dict[str, Any]:
@@ -69,7 +72,15 @@ class Prepared:
     @property
     def network(self) -> dict[str, Any]:
         """The grid above, for the manifest."""
-        return self.above.summary
+        net = self.above.net
+        return {
+            "buses_132kv_and_above": int((net.bus.in_service & (net.bus.vn_kv > LOWEST_EHV_KV)).sum()),
+            "lines": int(net.line.in_service.sum()),
+            "transformers": int(net.trafo.in_service.sum()),
+            "engine": self.above.grid.engine,
+            "difference_from_pandapower_pu": self.above.difference_pu,
+            "reinforcements": reinforcements(net),
+        }
 
     @property
     def stations(self) -> dict[str, list[Any]]:
@@ -131,13 +142,11 @@ def prepare(
     backend = make_backend(specs, shared)
     try:
         built: list[BuildAnswer] = backend.call("build", [()] * backend.n_shards, "the population")
-        above = build_above(state, design_kw)
+        above = build_upper(state)
     except BaseException:
         backend.close()
         raise
-    reading_ids = choose_readings(
-        [answer.reading_candidates for answer in built], scenario.output.readings.consumers
-    )
+    reading_ids = choose_readings([answer.reading_candidates for answer in built], scenario.output.readings.consumers)
     consumers = sum(answer.consumers for answer in built)
     LOG.info("%d consumers, %.0f bytes each", consumers, sum(a.bytes_static for a in built) / max(consumers, 1))
     return Prepared(
@@ -154,9 +163,7 @@ def wanted_tables(scenario: Scenario) -> list[str]:
     return [table for table in tables if scenario.output.wants(table)]
 
 
-def layout_of(
-    state: StateGrid, selection: Selection, specs: list[ShardSpec], built: list[BuildAnswer]
-) -> Layout:
+def layout_of(state: StateGrid, selection: Selection, specs: list[ShardSpec], built: list[BuildAnswer]) -> Layout:
     """Which rows each shard answers for, and what nobody simulates."""
     sampled = np.flatnonzero(selection.sampled)
     unsimulated = np.flatnonzero(~(selection.resolved | selection.sampled))

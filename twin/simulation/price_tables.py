@@ -67,9 +67,7 @@ def count_shard(world: ReplicateWorld, solver: BlockSolver, group: NDArray[np.in
     return counts
 
 
-def prices_table(
-    plan: PointPlan, shards: list[list[list[PriceCounts]]], weights: NDArray[np.float64]
-) -> pa.Table:
+def prices_table(plan: PointPlan, shards: list[list[list[PriceCounts]]], weights: NDArray[np.float64]) -> pa.Table:
     """The table of a plan from every shard's counts."""
     rows = []
     for arm, name in enumerate(plan.arms):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def reading_candidates(shared: Shared, population: Population) -> NDArray[np.float64]:
-    """This shard's candidates for readings: resolved LV consumers with the smallest draws. Rows (draw, consumer_id)."""
+    """Candidates for readings: the shard's resolved LV consumers with the smallest draws. Rows (draw, consumer_id)."""
     wanted = shared.points[0].scenario.output.readings.consumers
     consumers = population.consumers
     resolved = np.append(shared.selection.resolved, False)[consumers.feeder]
@@ -66,9 +66,7 @@ def reading_files(
     return records
 
 
-def used_by_step(
-    solver: BlockSolver, block: BlockState, arm: int, rows: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def used_by_step(solver: BlockSolver, block: BlockState, arm: int, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Energy of some consumers per step at the settled voltages, by solving their DTs once more. [kWh]"""
     population, steps = solver.population, solver.steps
     every_step = np.arange(steps, dtype=np.uint8)

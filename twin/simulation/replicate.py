@@ -44,9 +44,7 @@ class ReplicateWorld:
         districts = np.unique(self.population.consumers.district).astype(np.int64)
         return day_tables(self.seed, weather or self.weather, date, steps or self.plan.steps, districts)
 
-    def add_energy(
-        self, solver: BlockSolver, date: dt.date, total: NDArray[np.float64], *, mean_field: bool
-    ) -> None:
+    def add_energy(self, solver: BlockSolver, date: dt.date, total: NDArray[np.float64], *, mean_field: bool) -> None:
         """Add a day's demand at nominal voltage by zone: as drawn, or its expectation in normal weather."""
         day = self.day_tables(date, NormalWeather() if mean_field else None)
         draw = mean_tile if mean_field else draw_tile

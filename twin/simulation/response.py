@@ -95,13 +95,11 @@ class Response:
         total[np.all(before == after, axis=(0, 2))] = 1.0
         return total
 
-    def _prices(
-        self, rates: RateTable, columns: BillColumns, month_kwh: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def _prices(self, rates: RateTable, columns: BillColumns, month_kwh: NDArray[np.float64]) -> NDArray[np.float64]:
         """Seen prices by state of the month for each consumer's own plan, shape (3, n, n_zones). [INR/kWh]
 
-        Above the block it is the exact derivative of the bill at the forecast month, or one forecast deviation above the
-        block where that is more: plain free units reduce every period in proportion to its use, which dilutes the spread.
+        Above the block it is the exact derivative of the bill at the forecast month, or one forecast deviation above
+        the block where that is more: plain free units reduce every period in proportion, which dilutes the spread.
         """
         prices = consumer_state_prices(rates, columns)
         month_wh = np.rint(month_kwh * WH_PER_KWH).astype(np.int64)

@@ -52,5 +52,3 @@ def feeder_list_table(state: StateGrid, selection: Selection) -> pa.Table:
         "dts": feeders.n_dts[rows].astype(np.int32),
     }
     return pa.table(columns, schema=arrow_schema("feeder_list"))
-
-

@@ -20,8 +20,8 @@ BASELINE = 0
 def verify_sample(solver: BlockSolver, block: BlockState, v_pss_pu: NDArray[np.float64]) -> dict[str, float]:
     """Largest relative change of a tile's day energy when solved exactly at the grid's last answer.
 
-    The DT's final voltage is where its tile was solved, moved by what its PSS still moved. The sample is drawn by DT and
-    block, so it does not depend on shards. Baseline arm. ``v_pss_pu``: shape (arms, n_owned_pss, steps).
+    The DT's final voltage is where its tile was solved, moved by what its PSS still moved. The sample is drawn by DT
+    and block, so it does not depend on shards. Baseline arm. ``v_pss_pu``: shape (arms, n_owned_pss, steps).
     """
     result, worst = block.arms[BASELINE], 0.0
     zones, world = block.world.plan.zones, block.world
