@@ -150,7 +150,7 @@ def _money_decimals(inr: float, half_width: float | None) -> int:
 
 
 def _money(size: float, decimals: int, unit: float, word: str) -> str:
-    places = max(decimals + round(math.log10(unit)), 0)
+    places = decimals + round(math.log10(unit))
     return with_unit(number(size / unit, places), word)
 
 

@@ -96,7 +96,7 @@ def render(run: RunTables, language: str = "en") -> str:
             library=Markup(library),
             loader=Markup(loader),
             style=Markup(_own_file("style.css")),
-            charts={chart_id(figure, i): asdict(c) for figure in figures for i, c in enumerate(figure.charts)},
+            charts={chart_id(figure, i): drawn(c) for figure in figures for i, c in enumerate(figure.charts)},
             chart_id=chart_id,
             downloads={figure.id: download(facts, figure) for figure in figures if figure.csv_header},
             front=front.front_page(facts),
@@ -139,6 +139,11 @@ def _present(figures: Sequence[base.Figure | None]) -> list[base.Figure]:
 def chart_id(figure: base.Figure, position: int) -> str:
     """Fixed id of a chart's place in the page."""
     return f"{figure.id}-chart{position + 1}"
+
+
+def drawn(chart: base.Chart) -> dict[str, Any]:
+    """What the loader needs of a chart; its words stand in the page itself."""
+    return {name: value for name, value in asdict(chart).items() if name not in ("caption", "note")}
 
 
 def download(facts: Facts, figure: base.Figure) -> Download:

@@ -99,7 +99,7 @@ def _chart(facts: Facts, rows: Sequence[Row], relative: bool) -> base.Chart:
         yaxis=base.axis(
             range=[bottom, 0],
             tickvals=y,
-            ticktext=[wrapped_label(clean(row["quantity"]), 21) for row in rows],
+            ticktext=[wrapped_label(clean(row["quantity"]), 20) for row in rows],
             showgrid=False,
             ticks="",
         ),
@@ -110,7 +110,11 @@ def _chart(facts: Facts, rows: Sequence[Row], relative: bool) -> base.Chart:
         ],
     )
     height = bottom + 50
-    narrow = {"margin": look["margin"] | {"l": 128, "r": 84}, "xaxis": look["xaxis"] | {"nticks": 4}}
+    narrow = {
+        "margin": look["margin"] | {"l": 122, "r": 84},
+        "xaxis": look["xaxis"] | {"nticks": 4},
+        "yaxis": look["yaxis"] | {"ticktext": [wrapped_label(clean(row["quantity"]), 16) for row in rows]},
+    }
     return base.Chart(_traces(rows, y, points, relative), look, height, narrow, height)
 
 

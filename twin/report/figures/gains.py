@@ -18,6 +18,7 @@ MEASURES = {"unchanged": "bill_unchanged", "response": "bill_response", "surplus
 MORE, MORE_DARK, LESS, LESS_DARK = "#D8A55B", "#8C510A", "#5AB4AC", "#01665E"
 ROW_PX, PRINT_ROW_PX, ARM_PX = 22, 17, 14
 PRINT_SCALE = 0.72
+HEAD_PX, AXIS_PX = 24, 46
 PALE = 0.28
 CUT = 0.95
 Gain = Mapping[str, Any]
@@ -278,6 +279,7 @@ def _size_chart(
     look = base.layout((130, 14, 30, 42))
     narrow: dict[str, Any] = {}
     panels = len(measures)
+    block = bottom + HEAD_PX + AXIS_PX
     tick = _round_below(limit * 0.8)
     labels = [wrapped_label(_row_label(facts, {"category": name, "income_class": klass})) for name, klass in groups]
     middles = [row_px * (place + 0.5) for place in range(len(groups))]
@@ -289,13 +291,13 @@ def _size_chart(
         y = base.axis(
             range=[bottom, 0], tickvals=middles, ticktext=labels, showgrid=False, ticks="", anchor=f"x{suffix}"
         )
-        width, height = 1 / panels, 1 / panels
+        width = 1 / panels
         wide_x = [panel * width + 0.01, (panel + 1) * width - 0.01]
         look[f"xaxis{suffix}"] = x | {"domain": wide_x}
         look[f"yaxis{suffix}"] = y | {"domain": [0, 1], "showticklabels": panel == 0}
-        top = 1 - panel * height - 0.03
+        top = 1 - (panel * block + HEAD_PX) / (panels * block)
         narrow[f"xaxis{suffix}"] = x | {"domain": [0, 1]}
-        narrow[f"yaxis{suffix}"] = y | {"domain": [top - height + 0.09, top]}
+        narrow[f"yaxis{suffix}"] = y | {"domain": [top - bottom / (panels * block), top]}
         traces, cuts = _size_traces(facts, measure, groups, arms, cells, limit, row_px)
         data += [trace | axes for trace in traces]
         notes += [note | {"xref": axes["xaxis"], "yref": axes["yaxis"]} for note in cuts]
@@ -306,9 +308,9 @@ def _size_chart(
         look.setdefault("shapes", []).append(base.rule(0, 0, 0, bottom, **zero))
     look["annotations"] = notes
     look["barmode"] = "overlay"
-    narrow["margin"] = look["margin"] | {"l": 112}
+    narrow["margin"] = look["margin"] | {"l": 112, "t": 4, "b": 4}
     printed = round(bottom * PRINT_SCALE) + 72
-    return base.Chart(data, look, bottom + 72, narrow, panels * (bottom + 66), print_height=printed)
+    return base.Chart(data, look, bottom + 72, narrow, panels * block + 8, print_height=printed)
 
 
 def _round_below(value: float) -> float:

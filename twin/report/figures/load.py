@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.report import numbers
-from twin.report.catalogue import chart_label
+from twin.report.catalogue import chart_label, clean
 from twin.report.effects import SMALL_RUN
 from twin.report.facts import Arm, Facts, exact_sum, literal
 from twin.report.figures import base
@@ -43,7 +43,7 @@ def build(facts: Facts) -> list[base.Figure]:
     for district in facts.resolved_districts[:2]:
         curves = _district(facts, district)
         if curves.mw:
-            extra.append(("district", curves, district))
+            extra.append(("district", curves, clean(district)))
     letters = "bcd"
     figures += [_figure(facts, f"2{letters[i]}", kind, curves, area) for i, (kind, curves, area) in enumerate(extra)]
     return figures
@@ -133,7 +133,8 @@ def _chart(
         data.append(_line(arm, hours, average, "y2", 3 if scale < 100 else 1))
     low, high = base.nice_range(low, high, scale)
     shapes, labels, short = _windows(facts)
-    shapes.append(base.rule(0, 24, 0, 0, xref="x", yref="y2"))
+    if changes:
+        shapes.append(base.rule(0, 24, 0, 0, xref="x", yref="y2"))
     ends = _end_labels(changes, low, high)
     flat = [
         base.note(facts.t.text("fig2.no_change"), 12, 0, xref="x", yref="y2", yshift=14)
@@ -215,7 +216,7 @@ def _end_labels(changes: Mapping[Arm, FloatArray], low: float, high: float) -> l
         last = level
         shift = level - (value - low) / (high - low) * panel_px
         place = {"xref": "paper", "yref": "y2", "xanchor": "left", "xshift": 6, "yshift": shift}
-        notes.append(base.note(chart_label(arm.label[:9]), 1, value, **place))
+        notes.append(base.note(chart_label(clean(arm.label, 8)), 1, value, **place))
     return notes
 
 

@@ -107,7 +107,7 @@ def _panel(facts: Facts, prices: Prices, category: str, arms: Sequence[Arm], top
         data.append({"type": "scatter", "mode": "lines", "x": [0, 24], "y": [0, 0], "line": flat, "hoverinfo": "skip"})
     x_axis = base.axis(range=[0, 24], tickvals=[0, 6, 12, 18, 24], ticktext=["00", "06", "12", "18", "24"])
     y_axis = base.axis(range=[-0.04 * top, top * 1.08], nticks=5, tickformat=".2f")
-    look = base.layout((44, 8, 6, 26), xaxis=x_axis, yaxis=y_axis)
+    look = base.layout((44, 8, 12, 26), xaxis=x_axis, yaxis=y_axis)
     words = zero or facts.t.text("fig3.no_zero")
     return base.Chart(data, look, HEIGHT, {}, HEIGHT, facts.category_short(category), words, PRINT_HEIGHT)
 

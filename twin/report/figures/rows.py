@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from twin.report import numbers
-from twin.report.catalogue import Catalogue, chart_label, wrapped_label
+from twin.report.catalogue import Catalogue, chart_label, clean, wrapped_label
 from twin.report.effects import Effect, Interval
 from twin.report.facts import Arm
 from twin.report.figures import base
@@ -82,16 +82,17 @@ def panel(rows: Sequence[Row], x_title: str, floor: float, least: float) -> base
             showgrid=False,
             ticks="",
             tickvals=arm_y,
-            ticktext=[wrapped_label(entry.row.arm.label) for entry in placed],
+            ticktext=[wrapped_label(entry.row.arm.label, 16) for entry in placed],
             showline=False,
         ),
         shapes=shapes,
-        annotations=_head_notes(heads, 118) + [_value_note(entry.row.words, entry.y) for entry in placed],
+        annotations=_head_notes(heads, 118, 72) + [_value_note(entry.row.words, entry.y) for entry in placed],
     )
     narrow = {
         "margin": look["margin"] | {"l": 92, "r": 78},
         "xaxis": look["xaxis"] | {"nticks": 4},
-        "annotations": _head_notes(heads, 92) + [_value_note(entry.row.words_narrow, entry.y) for entry in placed],
+        "yaxis": look["yaxis"] | {"ticktext": [wrapped_label(entry.row.arm.label, 12) for entry in placed]},
+        "annotations": _head_notes(heads, 92, 38) + [_value_note(entry.row.words_narrow, entry.y) for entry in placed],
     }
     margins = MARGIN_TOP + MARGIN_BOTTOM
     height, printed = round(bottom) + margins, round(bottom * PRINT_SCALE) + margins
@@ -172,9 +173,9 @@ def _dots(placed: Sequence[_Placed]) -> list[dict[str, Any]]:
     return traces
 
 
-def _head_notes(heads: Sequence[tuple[str, float]], margin: int) -> list[dict[str, Any]]:
+def _head_notes(heads: Sequence[tuple[str, float]], margin: int, most: int) -> list[dict[str, Any]]:
     look = {"xref": "paper", "xanchor": "left", "xshift": -margin + 2, "align": "left"}
-    return [base.note(f"<b>{chart_label(text)}</b>", 0, y, **look) for text, y in heads]
+    return [base.note(f"<b>{chart_label(clean(text, most))}</b>", 0, y, **look) for text, y in heads]
 
 
 def _value_note(words: str, y: float) -> dict[str, Any]:

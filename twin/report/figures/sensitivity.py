@@ -104,10 +104,7 @@ def _chart(facts: Facts, effect: Effect, rows: Sequence[Row]) -> base.Chart:
             shift = -4 if value < central else 4
             text = f"{_value(value)} ({_setting(start)})"
             notes.append(base.note(text, value, place, xanchor=side, xshift=shift, bgcolor="rgba(255,255,255,0.8)"))
-    labels = [
-        wrapped_label(facts.parameter_name(row["parameter"]) + ("*" if row["confidence"] == "assumed" else ""), 20)
-        for row in rows
-    ]
+    labels = _labels(facts, rows, 19)
     look = base.layout(
         (140, 12, 8, 44),
         barmode="overlay",
@@ -122,4 +119,17 @@ def _chart(facts: Facts, effect: Effect, rows: Sequence[Row]) -> base.Chart:
         annotations=notes,
     )
     height = len(rows) * ROW_PX + 64
-    return base.Chart(data, look, height, {"margin": look["margin"] | {"l": 112}}, height)
+    room = (high - low) * 0.2
+    narrow = {
+        "margin": look["margin"] | {"l": 104},
+        "xaxis": look["xaxis"] | {"nticks": 4, "range": [low - room, high + room]},
+        "yaxis": look["yaxis"] | {"ticktext": _labels(facts, rows, 14)},
+    }
+    return base.Chart(data, look, height, narrow, height)
+
+
+def _labels(facts: Facts, rows: Sequence[Row], width: int) -> list[str]:
+    return [
+        wrapped_label(facts.parameter_name(row["parameter"]) + ("*" if row["confidence"] == "assumed" else ""), width)
+        for row in rows
+    ]

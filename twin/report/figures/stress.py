@@ -158,7 +158,7 @@ def _chart(facts: Facts, quantity: Quantity, curves: Mapping[str, Curve], bands:
     y = base.axis(facts.t.text("axis.share_above" if quantity.above else "axis.share_below"), range=[0, 100], nticks=6)
     shapes = [shape for band in bands if band["quantity"] == quantity.name for shape in _bracket(band)]
     title = facts.t.text(f"fig8.panel.{quantity.name}")
-    look = base.layout((46, 10, 8, 42), xaxis=x, yaxis=y, shapes=shapes)
+    look = base.layout((46, 10, 14, 42), xaxis=x, yaxis=y, shapes=shapes)
     return base.Chart(data, look, HEIGHT, {}, HEIGHT, title, print_height=210)
 
 
