@@ -40,7 +40,7 @@ class LvCase:
         """All DTs at one voltage (or [n_dt, steps]); results and the energy of each consumer in one zone."""
         steps = self.kw.shape[1] if steps is None else steps
         n_dt = len(self.lv.iron_kw)
-        v = np.ascontiguousarray(np.broadcast_to(v_dt_pu, (n_dt, steps)), float)
+        v = np.array(np.broadcast_to(v_dt_pu, (n_dt, steps)), float, order="C")
         out, kwh, scratch = lv.tile_out(n_dt, steps), np.zeros((len(self.kw), 1)), lv.lv_scratch(self.lv)
         zones, options = np.zeros(steps, np.uint8), lv.lv_options(tolerance=tolerance)
         for k in range(n_dt):

@@ -63,12 +63,14 @@ __all__ = [
     "va_degree",
 ]
 
-DAMPING, LEAST_WEIGHT, ENOUGH = 0.6, 0.15, 0.7
+DAMPING, LEAST_WEIGHT, ENOUGH = 0.6, 0.15, 0.95
 """Damping: the weight shrinks by the first, not below the second, when a change stays above the third of the last."""
+RESTART_PU = 0.01
+"""A state that still moves by more when damping begins has gone astray, and starts again."""
 
 
 @nb.njit(cache=True, error_model="numpy")
-def _test(scratch: RadialScratch, sweep: int, options: RadialOptions) -> bool:
+def _test(scratch: RadialScratch, made: int, options: RadialOptions) -> bool:
     """Count the sweep, damp the lanes that do not settle; True while any lane goes on."""
     lane, running = scratch.lane, False
     for i in range(W):
@@ -76,10 +78,10 @@ def _test(scratch: RadialScratch, sweep: int, options: RadialOptions) -> bool:
         if previous <= options.tolerance or np.isnan(previous):
             continue  # it had finished before
         lane[PREVIOUS + i] = change
-        scratch.lane_sweeps[i] = sweep
+        scratch.lane_sweeps[i] = made
         if change > options.tolerance:  # a NaN stops by itself
             running = True
-            if sweep > options.plain and change > ENOUGH * previous:
+            if made > options.plain and change > ENOUGH * previous:
                 lane[WEIGHT + i] = max(LEAST_WEIGHT, DAMPING * lane[WEIGHT + i])
     return running
 
@@ -88,13 +90,13 @@ def _test(scratch: RadialScratch, sweep: int, options: RadialOptions) -> bool:
 def _iterate(tree: RadialTree, options: RadialOptions, scratch: RadialScratch) -> None:
     """Sweep the bundle until every lane has settled or failed, and leave the currents of the final voltages."""
     kernel.flat(tree, options.tolerance, scratch)
-    for sweep in range(1, options.most + 1):
+    for made in range(1, options.most + 1):
         kernel.backward(tree, scratch)
-        kernel.forward(tree, options.tolerance, sweep > options.plain, scratch)
-        if not _test(scratch, sweep, options):
+        kernel.forward(tree, options.tolerance, made > options.plain, scratch)
+        if not _test(scratch, made, options):
             break
-        if sweep == options.plain:
-            kernel.flat(tree, options.tolerance, scratch)
+        if made == options.plain:
+            kernel.flat(tree, max(RESTART_PU, options.tolerance), scratch)
     kernel.backward(tree, scratch)
 
 

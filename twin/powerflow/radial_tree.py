@@ -63,7 +63,7 @@ class RadialOptions(NamedTuple):
     tolerance: float
     """Largest change of a voltage's real or imaginary part in the last sweep. [pu]"""
     plain: int
-    """Sweeps before a state starts again from flat with damping."""
+    """Sweeps before damping may begin."""
     most: int
     """Sweeps before a state counts as not converged."""
 
