@@ -1,7 +1,7 @@
 """The low-voltage kernel against OpenDSS: Dyn11 transformer, four-wire cable, services, constant-power and ZIP loads.
 
-Tolerances: trials of the method in float32 gave 2e-8 pu of voltages (formed in float64) and 5e-6 of losses; here a stored
-float32 voltage and the residual test at 1e-6 of the load add some 1e-7.
+Tolerances: trials of the method in float32 gave 2e-8 pu of voltages (formed in float64) and 5e-6 of losses; here a
+stored float32 voltage and the residual test at 1e-6 of the load add some 1e-7.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def build(case: LvCase, rating_kva: float) -> None:
     run(f"new circuit.c bus1=hv basekv=11 pu={V_DT} r1=0 x1=1e-5 r0=0 x0=1e-5 basefreq=50")
     run(
         f"new transformer.dt phases=3 windings=2 buses=(hv lv.1.2.3.0) conns=(delta wye) kvs=(11 {kv:.12g}) "
-        f"kvas=({rating_kva} {rating_kva}) xhl={x_pct:.12g} %loadloss={r_pct:.12g} %noloadloss=0 %imag=0 ppm_antifloat=0"
+        f"kvas=({rating_kva} {rating_kva}) xhl={x_pct:.12g} %loadloss={r_pct:.12g} %noloadloss=0 %imag=0 "
+        "ppm_antifloat=0"
     )
     run(f"new linecode.cable nphases=4 {matrix([case.z_ohm_km] * 3 + [case.zn_ohm_km], 0.05 + 0.31j)}")
     for i in range(1, len(case.length_km)):
@@ -56,8 +57,8 @@ def build(case: LvCase, rating_kva: float) -> None:
             )
             kvar = kw * float(case.zips[c, 3:].sum())
             run(
-                f"new load.l{c}_{p} phases=1 conn=wye bus1=p{pole}.{behind}.4 kv={LV_NOMINAL_PU * LV_BASE_V / 1000:.12g} "
-                f"kw={kw:.12g} kvar={kvar:.12g} model=8 zipv=({zip_v} {zip_v} 0) vminpu=0.1 vmaxpu=2"
+                f"new load.l{c}_{p} phases=1 conn=wye bus1=p{pole}.{behind}.4 "
+                f"kv={LV_NOMINAL_PU * LV_BASE_V / 1000:.12g} kw={kw:.12g} kvar={kvar:.12g} model=8 zipv=({zip_v} {zip_v} 0) vminpu=0.1 vmaxpu=2"
             )
     run("set maxiterations=200")
     run("set tolerance=1e-10")

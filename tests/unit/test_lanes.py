@@ -31,7 +31,8 @@ def test_operators_and_functions_are_those_of_numpy():
     a, b, out = np.array([1.0, -2.5, 3.0, 0.5]), np.array([4.0, -1.0, 2.0, 0.25]), np.zeros(24)
     arithmetic(a, b, out)
     expected = [
-        a + b * 2 - 1.5 / a, a * b + 3, np.sqrt(np.abs(a)) - b, np.where(a > b, a, 0), np.maximum(a, b), np.minimum(a, 1),
+        a + b * 2 - 1.5 / a, a * b + 3, np.sqrt(np.abs(a)) - b,
+        np.where(a > b, a, 0), np.maximum(a, b), np.minimum(a, 1),
     ]  # fmt: skip
     np.testing.assert_array_equal(out.reshape(6, 4), expected)
 
