@@ -98,8 +98,9 @@ def build_feeder(state: StateGrid, feeder_row: int, design_kw: NDArray[np.float6
     peak_kw, rating, old, planned = lv_network.rate_dts(
         seed64, first_dt, dt, kind, sanctioned_kw, design_kw, n_dts, rule, lv_rule
     )
+    up, km, conductor, drop = plan_tree(seed64, feeder_row, feeder_class, peak_kw, tree_rules())
     parent, span_m, lv_conductor, z_pu = lv_network.lv_lines(
-        seed64, first_dt, feeder_class, pole_ptr, dt, pole, planned, rating, old, lv_rule
+        seed64, first_dt, feeder_class, pole_ptr, dt, pole, phases, phase, planned, drop[1:], rating, old, lv_rule
     )
     leg_ptr, group_ptr, leg_consumer, leg_share, service_pu = lv_network.connect(
         pole_ptr, consumer_ptr, phases, phase, pole, sanctioned_kw, service_m, rule
@@ -117,7 +118,6 @@ def build_feeder(state: StateGrid, feeder_row: int, design_kw: NDArray[np.float6
         iron_kw=lv_rule.iron_kw[old, rating],
         magnetising_kvar=lv_rule.magnetising_kvar[old, rating],
     )
-    up, km, conductor = plan_tree(seed64, feeder_row, feeder_class, peak_kw, tree_rules())
     ids = first + np.arange(len(dt))
     return FeederStatic(
         feeder=feeder_row,
@@ -165,12 +165,13 @@ def _vendors(state: StateGrid, feeder_row: int, seed: int, ids: NDArray[np.int64
 @nb.njit(cache=True, error_model="numpy")
 def plan_tree(
     seed: int, feeder: int, feeder_class: int, dt_kw: NDArray[np.float64], rule: TreeRules
-) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int16]]:
-    """Parent, length [km] and conductor of every 11 kV node; node k + 1 is DT k, node 0 the PSS's bus.
+) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int16], NDArray[np.float64]]:
+    """Parent, length [km], conductor and planned drop [pu] of every 11 kV node; node k + 1 is DT k, node 0 the PSS's bus.
 
-    The first DTs stand on the trunk, the others on spurs of a few. Total length by class; the trunk's conductor is the
-    lightest that keeps current and a drawn limit of the drop to the farthest end. If even the heaviest exceeds the
-    largest drop, the feeder was split: its lengths shrink to it.
+    The first DTs stand on the trunk, the others on spurs of a few. Feeders were extended until their ends complained: the
+    total length is what a drawn limit of the drop to the farthest end allows, up to the class's longest. The trunk's
+    conductor is the lightest that carries the current and lets the feeder reach the class's least length; if even the
+    heaviest does not, the feeder was split and is shorter.
     """
     n, key = len(dt_kw), key64(seed, _FEEDER_TREE, feeder)
     trunk = max(1, int(math.ceil(rule.trunk_share[feeder_class] * n)))
@@ -187,16 +188,15 @@ def plan_tree(
         else:
             parent[i] = 1 + int(uniform(key, 8 * i + 1) * trunk)
             left = int(uniform(key, 8 * i + 2) * rule.spur_most[feeder_class])
-    low, high = rule.least_km[feeder_class], rule.most_km[feeder_class]
-    total = (low + uniform(key, 0) * (high - low)) * min(1.0, math.sqrt(n / rule.typical_dts[feeder_class]))
-    km = total * weight / weight.sum()
+    km = weight / weight.sum()
     limit = rule.drop_limit[feeder_class] * math.exp(rule.drop_log_sd * normal(key, 1))
-    code, drop = _trunk_conductor(feeder_class, parent, km, dt_kw, trunk, min(limit, rule.drop_most), rule)
-    if drop > rule.drop_most:
-        km *= rule.drop_most / drop
+    least = rule.least_km[feeder_class] * min(1.0, math.sqrt(n / rule.typical_dts[feeder_class]))
+    code, drop = _trunk_conductor(feeder_class, parent, km, dt_kw, trunk, limit / least, rule)
+    longest = rule.most_km[feeder_class] * (1.0 - rule.short_share * uniform(key, 0))
+    total = min(limit / drop.max(), longest)
     conductor = np.full(n + 1, rule.spur_conductor[feeder_class], np.int16)
     conductor[: trunk + 1] = code
-    return parent, km, conductor
+    return parent, total * km, conductor, total * drop
 
 
 @nb.njit(cache=True, error_model="numpy")
@@ -208,8 +208,11 @@ def _trunk_conductor(
     trunk: int,
     limit: float,
     rule: TreeRules,
-) -> tuple[int, float]:
-    """The lightest trunk conductor within the limits, else the heaviest; and the planned drop with it. [pu]"""
+) -> tuple[int, NDArray[np.float64]]:
+    """The lightest trunk conductor within the limits, else the heaviest; and the planned drop to every node with it.
+
+    ``km``: lengths of a feeder of one kilometre; ``limit`` and drop are per kilometre of it. [pu]
+    """
     n, tan = len(parent), rule.tan_phi[feeder_class]
     flow = np.zeros(n)
     flow[1:] = dt_kw * rule.loss_allowance
@@ -218,17 +221,15 @@ def _trunk_conductor(
     ampere = flow[0] * math.sqrt(1.0 + tan * tan) / (math.sqrt(3.0) * KV_11)
     spur = rule.spur_conductor[feeder_class]
     per_spur = (rule.r_ohm_km[spur] + rule.x_ohm_km[spur] * tan) / (1000.0 * BASE_OHM_11KV)
-    code, worst, drop = rule.trunk_choices[feeder_class, 0], 0.0, np.zeros(n)
+    code, drop = rule.trunk_choices[feeder_class, 0], np.zeros(n)
     for k in range(rule.trunk_choices.shape[1]):
         code = rule.trunk_choices[feeder_class, k]
         per_trunk = (rule.r_ohm_km[code] + rule.x_ohm_km[code] * tan) / (1000.0 * BASE_OHM_11KV)
-        worst = 0.0
         for i in range(1, n):
             drop[i] = drop[parent[i]] + flow[i] * km[i] * (per_trunk if i <= trunk else per_spur)
-            worst = max(worst, drop[i])
-        if worst <= limit and ampere <= rule.ampacity_share * rule.ampacity_a[code]:
+        if drop.max() <= limit and ampere <= rule.ampacity_share * rule.ampacity_a[code]:
             break
-    return code, worst
+    return code, drop
 
 
 def tree_per_unit(

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from twin.grid.apportion import dirichlet_row, share_out
 from twin.grid.rules import ConsumerRules, LvRuleArrays
 from twin.streams import Stream, key64, normal, uniform
-from twin.units import LV_BASE_V
 
 _SIZE_COLUMN = 63
 """Column of a DT's row of draws that holds its size; the others hold its mix."""
@@ -20,8 +19,7 @@ _CATEGORIES = 16
 _FEEDER_KINDS = 1 << 40
 """Offset of entities of a feeder's kind mix in the stream of feeder mixes."""
 _FLOOR = 1e-12
-_KW_PER_AMPERE = 3.0 * LV_BASE_V / 1000.0
-"""Balanced three-phase power of one ampere. [kW]"""
+_MOST_CIRCUITS = 4
 _DT_MIX, _FEEDER_MIX, _KIND = int(Stream.DT_MIX), int(Stream.FEEDER_MIX), int(Stream.CONSUMER_KIND)
 _PLACE, _LOAD, _RATING, _TREE = (
     int(stream) for stream in (Stream.CONSUMER_PLACE, Stream.CONSUMER_LOAD, Stream.DT_RATING, Stream.LV_TREE)
@@ -125,7 +123,7 @@ def place_consumers(
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.int32], NDArray[np.uint8], NDArray[np.float32]]:
     """Sanctioned kW, phases, pole, phase and service length of every consumer. Draws are keyed by ``first`` + row.
 
-    Single-phase services go round the phases, but for a share that break the turn. Three-phase ones have phase 0.
+    The first poles behind the busbar carry none: the DT stands beside its village. Single-phase services go round the phases, but for a share that break the turn. Three-phase ones have phase 0.
     """
     n = len(dt)
     sanctioned, phases, pole = np.empty(n, np.float32), np.empty(n, np.uint8), np.empty(n, np.int32)
@@ -137,7 +135,8 @@ def place_consumers(
         kw = min(max(math.ceil(kw / step - 1e-9) * step, least), most)
         key = key64(seed, _PLACE, first + i)
         sanctioned[i], phases[i] = kw, 3 if kw >= three_from else 1
-        pole[i] = 1 + int(uniform(key, 0) * (n_poles[dt[i]] - 1))
+        bare = int(rule.bare_share * (n_poles[dt[i]] - 1))
+        pole[i] = 1 + bare + int(uniform(key, 0) * (n_poles[dt[i]] - 1 - bare))
         if phases[i] == 1:
             phase[i] = turn % 3
             turn += 1
@@ -162,7 +161,8 @@ def rate_dts(
     """Expected peak [kW], rating (its position), stock of every DT, and the consumers' kW at their DT's peak.
 
     Expected peak: the highest step of the sum of ``design_kw``; farm pumps count with their share of sanctioned load
-    that runs together in a roster block. Rating: the smallest standard one that holds the peak at a drawn utilisation.
+    that runs together in a roster block. Rating: the smallest standard one that held the peak, before load grew to what
+    it is, at a drawn utilisation.
     """
     n_kinds, steps = design_kw.shape
     of_kind, farm = np.zeros((n_dts, n_kinds)), np.zeros(n_dts)
@@ -181,7 +181,7 @@ def rate_dts(
         at[d] = np.argmax(day)
         peak[d] = day[at[d]]
         key = key64(seed, _RATING, first_dt + d)
-        asked = peak[d] / (lv.dt_power_factor * lv.utilisation[0] * math.exp(lv.utilisation[1] * normal(key, 0)))
+        asked = lv.load_when_sized * peak[d] / (lv.utilisation[0] * math.exp(lv.utilisation[1] * normal(key, 0)))
         rating[d] = min(np.searchsorted(lv.ratings_kva, asked), len(lv.ratings_kva) - 1)
         old[d] = uniform(key, 1) < lv.old_stock_share
     planned = np.empty(len(dt), np.float32)
@@ -199,29 +199,44 @@ def lv_lines(
     pole_ptr: NDArray[np.int32],
     dt: NDArray[np.int32],
     pole: NDArray[np.int32],
+    phases: NDArray[np.uint8],
+    phase: NDArray[np.uint8],
     planned_kw: NDArray[np.float32],
+    drop_above: NDArray[np.float64],
     rating: NDArray[np.int64],
     old: NDArray[np.uint8],
     rule: LvRuleArrays,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int16], NDArray[np.float32]]:
     """Parent and span [m] of every pole, conductor of every DT, and the impedance of every segment.
 
-    Poles leave the busbar on one to four circuits and carry on along them, or start a spur. The conductor is the
-    lightest of the class's that keeps the planned current and a drawn limit of the balanced voltage drop.
+    Poles leave the busbar on one to four circuits and carry on along them, or start a spur. A DT gets the fewest
+    circuits and then the lightest conductor of its class that keep the planned current, and the planned drop from the
+    PSS to the lowest phase of the last pole within a drawn limit: complaints had weaker lines strengthened.
+    ``drop_above``: planned drop down to the DT's 11 kV node, shape (n_dts,). [pu]
     """
-    n_poles = pole_ptr[-1]
+    n_poles, n_dts = pole_ptr[-1], len(rating)
     parent, span_m = np.empty(n_poles, np.int32), np.zeros(n_poles, np.float32)
-    conductor, z_pu = np.empty(len(rating), np.int16), np.zeros((n_poles, 12), np.float32)
-    flow = np.zeros(n_poles)
+    conductor, z_pu = np.empty(n_dts, np.int16), np.zeros((n_poles, 12), np.float32)
+    flow, square, total = np.zeros((n_poles, 3)), np.zeros((n_poles, 3)), np.zeros(n_dts)
     for i in range(len(dt)):
-        flow[pole_ptr[dt[i]] + pole[i]] += planned_kw[i]
-    for d in range(len(rating)):
+        at = pole_ptr[dt[i]] + pole[i]
+        total[dt[i]] += planned_kw[i]
+        if phases[i] == 3:
+            flow[at] += planned_kw[i] / 3.0
+            square[at] += (rule.consumer_spread * planned_kw[i] / 3.0) ** 2
+        else:
+            flow[at, phase[i]] += planned_kw[i]
+            square[at, phase[i]] += (rule.consumer_spread * planned_kw[i]) ** 2
+    for d in range(n_dts):
         a, b = pole_ptr[d], pole_ptr[d + 1]
         key = key64(seed, _TREE, first_dt + d)
-        _lay(key, feeder_class, parent[a:b], span_m[a:b], rule)
-        conductor[d] = _choose(key, feeder_class, parent[a:b], span_m[a:b], flow[a:b], rule)
+        r_pu, x_pu = rule.dt_r_pu[old[d], rating[d]], rule.dt_x_pu[old[d], rating[d]]
+        limit = rule.drop_limit[feeder_class] * math.exp(rule.drop_log_sd * normal(key, 1 << 20))
+        above = drop_above[d] + total[d] / 3.0 * (r_pu + x_pu * rule.tan_phi)
+        left = max(limit - above, rule.least_drop)
+        conductor[d] = _build(key, feeder_class, left, parent[a:b], span_m[a:b], flow[a:b], square[a:b], rule)
         for k in (0, 6, 10):
-            z_pu[a, k], z_pu[a, k + 1] = rule.dt_r_pu[old[d], rating[d]], rule.dt_x_pu[old[d], rating[d]]
+            z_pu[a, k], z_pu[a, k + 1] = r_pu, x_pu
         for i in range(a + 1, b):
             for k in range(12):
                 z_pu[i, k] = rule.z_pu_km[conductor[d], k] * span_m[i] / 1000.0
@@ -229,14 +244,45 @@ def lv_lines(
 
 
 @nb.njit(cache=True, error_model="numpy")
+def _build(
+    key: int,
+    feeder_class: int,
+    limit: float,
+    parent: NDArray[np.int32],
+    span_m: NDArray[np.float32],
+    load: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    rule: LvRuleArrays,
+) -> int:
+    """Lay the poles of one DT and return its conductor. ``load``: planned kW of every pole and phase, (n, 3)."""
+    code, worst = 0, 0.0
+    for circuits in range(1, _MOST_CIRCUITS + 1):
+        _lay(key, feeder_class, circuits, parent, span_m, rule)
+        moment, largest = _moment(parent, span_m, load, variance)
+        for k in range(rule.choices.shape[1]):
+            code = rule.choices[feeder_class, k]
+            worst = moment * (rule.r_ohm_km[code] + rule.x_ohm_km[code] * rule.tan_phi) * rule.kw_ohm_pu
+            if worst <= limit and largest <= rule.most_kw[code]:
+                return code
+    if worst > limit:  # too much for any line: the DT stands nearer to its consumers
+        shrink = max(limit / worst, rule.least_shrink)
+        for i in range(len(span_m)):
+            span_m[i] *= shrink
+    return code
+
+
+@nb.njit(cache=True, error_model="numpy")
 def _lay(
-    key: int, feeder_class: int, parent: NDArray[np.int32], span_m: NDArray[np.float32], rule: LvRuleArrays
+    key: int,
+    feeder_class: int,
+    circuits: int,
+    parent: NDArray[np.int32],
+    span_m: NDArray[np.float32],
+    rule: LvRuleArrays,
 ) -> None:
     """Poles of one DT: numbered away from the busbar, circuit by circuit in turn."""
-    n = len(parent)
-    circuits = min(max(int((n - 1) / rule.poles_per_circuit[feeder_class] + 0.5), 1), 4)
     parent[0] = -1
-    for i in range(1, n):
+    for i in range(1, len(parent)):
         u = uniform(key, 4 * i)
         span_m[i] = rule.span_m[feeder_class] * (1.0 + rule.span_spread * (2.0 * uniform(key, 4 * i + 1) - 1.0))
         if i <= circuits:
@@ -249,32 +295,31 @@ def _lay(
 
 
 @nb.njit(cache=True, error_model="numpy")
-def _choose(
-    key: int,
-    feeder_class: int,
+def _moment(
     parent: NDArray[np.int32],
     span_m: NDArray[np.float32],
-    flow: NDArray[np.float64],
-    rule: LvRuleArrays,
-) -> int:
-    """The lightest conductor for one DT. ``flow`` holds the planned kW of every pole and is summed up the tree."""
+    load: NDArray[np.float64],
+    variance: NDArray[np.float64],
+) -> tuple[float, float]:
+    """Largest moment of any phase to any pole [kW km], and the largest phase flow out of the busbar [kW].
+
+    Currents 120 degrees apart return through a neutral like the phases: ``drop_a = z (2 Ia - (Ib + Ic) / 2)``.
+    The phase looked at has one standard deviation more than expected, the others what is expected.
+    """
     n = len(parent)
-    moment, worst, largest = np.zeros(n), 0.0, 0.0
+    flow, square, moment, worst, largest = load.copy(), variance.copy(), np.zeros((n, 3)), 0.0, 0.0
     for i in range(n - 1, 0, -1):
-        flow[parent[i]] += flow[i]
-        largest = max(largest, flow[i])
+        for p in range(3):
+            flow[parent[i], p] += flow[i, p]
+            square[parent[i], p] += square[i, p]
+            largest = max(largest, flow[i, p] + math.sqrt(square[i, p]))
     for i in range(1, n):
-        moment[i] = moment[parent[i]] + flow[i] * span_m[i] / 1000.0
-        worst = max(worst, moment[i])
-    limit = rule.drop_limit[feeder_class] * math.exp(rule.drop_log_sd * normal(key, 1 << 20))
-    current = largest / _KW_PER_AMPERE * math.sqrt(1.0 + rule.tan_phi**2)
-    last = rule.choices.shape[1] - 1
-    for k in range(last):
-        code = rule.choices[feeder_class, k]
-        drop = worst * (rule.r_ohm_km[code] + rule.x_ohm_km[code] * rule.tan_phi) * rule.moment_pu
-        if drop <= limit and current <= rule.ampacity_share * rule.ampacity_a[code]:
-            return code
-    return rule.choices[feeder_class, last]
+        both = flow[i, 0] + flow[i, 1] + flow[i, 2]
+        for p in range(3):
+            own = 2.5 * flow[i, p] - 0.5 * both + 2.0 * math.sqrt(square[i, p])
+            moment[i, p] = moment[parent[i], p] + own * span_m[i] / 1000.0
+            worst = max(worst, moment[i, p])
+    return worst, largest
 
 
 @nb.njit(cache=True, error_model="numpy")
@@ -317,6 +362,6 @@ def connect(
                 leg = fill[group]
                 fill[group] += 1
                 leg_consumer[leg], leg_share[leg] = i, 1.0 / (1 + 2 * three)
-                service_pu[leg, 0] = rule.service[three, size, 1] * service_m[i]
+                service_pu[leg, 0] = rule.service[three, size, 1] * service_m[i] + rule.joint_pu[three]
                 service_pu[leg, 1] = rule.service[three, size, 2] * service_m[i]
     return leg_ptr, group_ptr, leg_consumer, leg_share, service_pu

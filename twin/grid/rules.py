@@ -16,6 +16,7 @@ from twin.grid.settings import synthesis
 from twin.grid.tables import Conductor, conductor_code, conductors, distribution_transformer
 from twin.powerflow.impedance import LV_BASE_OHM, dt_impedance_pu, segment_matrix, service_pu
 from twin.streams import inverse_normal
+from twin.units import LV_BASE_V
 
 KV_11 = 11.0
 _QUADRATURE = 999
@@ -38,10 +39,14 @@ class ConsumerRules(NamedTuple):
     dt_concentration: float
     dt_size_log_sd: float
     random_phase_share: float
+    bare_share: float
+    """Share of poles, nearest to the DT, without services."""
     service_m: NDArray[np.float64]
     """Shortest and longest service. [2]"""
     service: NDArray[np.float64]
     """Up to this sanctioned kW, and per-unit r, x per metre of the whole loop. [2 (single, three), n_sizes, 3]"""
+    joint_pu: NDArray[np.float64]
+    """Resistance of the joints in that loop. [2 (single, three)]"""
 
 
 class LvRuleArrays(NamedTuple):
@@ -55,27 +60,29 @@ class LvRuleArrays(NamedTuple):
     dt_x_pu: NDArray[np.float64]
     utilisation: NDArray[np.float64]
     """Median and log sd. [2]"""
-    dt_power_factor: float
+    load_when_sized: float
     old_stock_share: float
     poles_scale: NDArray[np.float64]
     poles_exponent: float
     most_poles: int
     span_m: NDArray[np.float64]
     span_spread: float
-    poles_per_circuit: NDArray[np.float64]
     spur_share: float
     choices: NDArray[np.int16]
     """Conductor codes, lightest first, padded with the heaviest. [4, n_choices]"""
     drop_limit: NDArray[np.float64]
     drop_log_sd: float
-    ampacity_share: float
+    consumer_spread: float
+    least_drop: float
+    least_shrink: float
     tan_phi: float
-    moment_pu: float
-    """Balanced drop of one kW over one ohm. [pu]"""
+    kw_ohm_pu: float
+    """Drop of one kW of a phase over one ohm. [pu]"""
+    most_kw: NDArray[np.float64]
+    """Planned power of a phase, of all conductors. [n_conductors]"""
     r_ohm_km: NDArray[np.float64]
     """Of all conductors. [n_conductors]"""
     x_ohm_km: NDArray[np.float64]
-    ampacity_a: NDArray[np.float64]
     z_pu_km: NDArray[np.float64]
     """Neutral-reduced matrix, (re, im) of aa, ab, ac, bb, bc, cc. [n_conductors, 12]"""
 
@@ -92,9 +99,9 @@ class TreeRules(NamedTuple):
     trunk_weight: float
     trunk_choices: NDArray[np.int16]
     spur_conductor: NDArray[np.int16]
+    short_share: float
     drop_limit: NDArray[np.float64]
     drop_log_sd: float
-    drop_most: float
     ampacity_share: float
     loss_allowance: float
     tan_phi: NDArray[np.float64]
@@ -122,8 +129,10 @@ def consumer_rules() -> ConsumerRules:
         dt_concentration=rule.mix.dt_concentration,
         dt_size_log_sd=rule.mix.dt_size_log_sd,
         random_phase_share=rule.lv.random_phase_share,
+        bare_share=rule.lv.bare_share,
         service_m=np.array([rule.lv.service_least_m, rule.lv.service_most_m]),
         service=np.stack([_services(rule.lv.service_single, False), _services(rule.lv.service_three, True)]),
+        joint_pu=np.array([2.0 * rule.lv.joint_single_ohm, rule.lv.joint_three_ohm]) / LV_BASE_OHM,
     )
 
 
@@ -171,7 +180,9 @@ def lv_rules() -> LvRuleArrays:
     dt, lv = synthesis().dt, synthesis().lv
     kva = np.array(dt.ratings_kva)
     rows = [[distribution_transformer(rating, old) for rating in kva] for old in (False, True)]
-    iron = np.array([[row.suggested_no_load_w / 1000.0 for row in stock] for stock in rows])
+    ampacity_a = np.array([row.ampacity_a for row in conductors()])
+    worn = np.array([[1.0], [dt.old_iron_factor]])
+    iron = worn * np.array([[row.suggested_no_load_w / 1000.0 for row in stock] for stock in rows])
     copper_w = [[row.suggested_load_loss_w for row in stock] for stock in rows]
     dt_r_pu, dt_x_pu = dt_impedance_pu(kva, [[row.z_pct for row in stock] for stock in rows], copper_w)
     return LvRuleArrays(
@@ -181,24 +192,25 @@ def lv_rules() -> LvRuleArrays:
         dt_r_pu=dt_r_pu,
         dt_x_pu=dt_x_pu,
         utilisation=np.array([dt.utilisation_median, dt.utilisation_log_sd]),
-        dt_power_factor=dt.power_factor,
+        load_when_sized=dt.load_when_sized,
         old_stock_share=dt.old_stock_share,
         poles_scale=np.array(lv.poles_scale),
         poles_exponent=lv.poles_exponent,
         most_poles=lv.most_poles,
         span_m=np.array(lv.span_m),
         span_spread=lv.span_spread,
-        poles_per_circuit=np.array(lv.poles_per_circuit),
         spur_share=lv.spur_share,
         choices=_padded(lv.choices),
         drop_limit=np.array(lv.drop_limit),
         drop_log_sd=lv.drop_log_sd,
-        ampacity_share=lv.ampacity_share,
+        consumer_spread=lv.consumer_spread,
+        least_drop=lv.least_drop,
+        least_shrink=lv.least_shrink,
         tan_phi=tan_phi(lv.power_factor),
-        moment_pu=1.0 / (3.0 * LV_BASE_OHM),
+        kw_ohm_pu=1.0 / LV_BASE_OHM,
+        most_kw=lv.ampacity_share * lv.power_factor * ampacity_a * LV_BASE_V / 1000.0,
         r_ohm_km=np.array([row.r_working_ohm_km for row in conductors()]),
         x_ohm_km=np.array([row.x_ohm_km for row in conductors()]),
-        ampacity_a=np.array([row.ampacity_a for row in conductors()]),
         z_pu_km=np.array([_segment(row) for row in conductors()]),
     )
 
@@ -238,9 +250,9 @@ def tree_rules() -> TreeRules:
         trunk_weight=rule.trunk_weight,
         trunk_choices=_padded(rule.trunk_choices),
         spur_conductor=np.array([conductor_code(name) for name in rule.spur_conductor], np.int16),
+        short_share=rule.short_share,
         drop_limit=np.array(rule.drop_limit),
         drop_log_sd=rule.drop_log_sd,
-        drop_most=rule.drop_most,
         ampacity_share=rule.ampacity_share,
         loss_allowance=rule.loss_allowance,
         tan_phi=tan,

@@ -112,11 +112,11 @@ class FeederRules(_Section):
     spur_most: PerClass
     head_weight: PerClass
     trunk_weight: Positive
+    short_share: Share
     trunk_choices: Annotated[tuple[tuple[str, ...], ...], Field(min_length=4, max_length=4)]
     spur_conductor: Annotated[tuple[str, ...], Field(min_length=4, max_length=4)]
     drop_limit: PerClass
     drop_log_sd: Positive
-    drop_most: Positive
     ampacity_share: Share
     loss_allowance: Positive
     power_factor: Share
@@ -131,8 +131,9 @@ class DtRules(_Section):
     ratings_kva: tuple[Positive, ...]
     utilisation_median: Positive
     utilisation_log_sd: Positive
-    power_factor: Share
+    load_when_sized: Positive
     old_stock_share: Share
+    old_iron_factor: Positive
     magnetising_share: Share
 
 
@@ -144,8 +145,8 @@ class LvRules(_Section):
     most_poles: int = Field(gt=0)
     span_m: PerClass
     span_spread: Share
-    poles_per_circuit: PerClass
     spur_share: Share
+    bare_share: Share
     choices: Annotated[tuple[tuple[str, ...], ...], Field(min_length=4, max_length=4)]
     neutral_ratio: Positive
     bare_spacing_m: Positive
@@ -154,10 +155,15 @@ class LvRules(_Section):
     power_factor: Share
     drop_limit: PerClass
     drop_log_sd: Positive
+    consumer_spread: Positive
+    least_drop: Positive
+    least_shrink: Share
     ampacity_share: Share
     random_phase_share: Share
     service_least_m: Positive
     service_most_m: Positive
+    joint_single_ohm: Annotated[float, Field(ge=0)]
+    joint_three_ohm: Annotated[float, Field(ge=0)]
     service_single: tuple[tuple[str, Positive], ...]
     service_three: tuple[tuple[str, Positive], ...]
 
