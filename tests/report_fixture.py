@@ -47,6 +47,7 @@ class Made:
     failed_solves: int = 0
     status: str = "complete"
     months_complete: bool = False
+    points: Sequence[str] = ("{}",)
     place: str = "Sheohar"
     manifest: dict[str, Any] = field(default_factory=dict)
 
@@ -126,15 +127,15 @@ class _Tables:
         self.shape = 1 + 0.28 * np.exp(-((hours - 21.7) ** 2) / 6) - 0.22 * np.exp(-((hours - 5) ** 2) / 9)
         evening, solar = (hours >= 17) & (hours < 23), (hours >= 9) & (hours < 17)
         self.move = np.where(evening, -0.024, 0) + np.where(solar, 0.012, 0)
-        self.sent: dict[tuple[str, int], np.ndarray] = {}
+        self.sent: dict[tuple[str, str, int], np.ndarray] = {}
 
     def all(self) -> dict[str, Any]:
         made = self.made
         system = self.system()
         return {
             "cases": [
-                {"case": number, "arm": arm, "replicate": replicate, "sweep": "{}", "parameters": "{}"}
-                for number, (arm, replicate) in enumerate(self.case_list())
+                {"case": number, "arm": arm, "replicate": replicate, "sweep": point, "parameters": "{}"}
+                for number, (point, arm, replicate) in enumerate(self.case_list())
             ],
             "system": system,
             "grid_substations": self.grid_substations(),
@@ -150,20 +151,28 @@ class _Tables:
             "calibration": self.calibration(),
         }
 
-    def case_list(self) -> list[tuple[str, int]]:
-        return [(arm, replicate) for arm in self.made.arms for replicate in range(self.made.replicates)]
+    def case_list(self) -> list[tuple[str, str, int]]:
+        made = self.made
+        return [(point, arm, r) for point in made.points for arm in made.arms for r in range(made.replicates)]
+
+    def strength(self, point: str, arm: str) -> float:
+        made = self.made
+        return made.strength[made.arms.index(arm)] * (1 + 0.3 * made.points.index(point))
+
+    def label(self, point: str, arm: str) -> str:
+        return arm if len(self.made.points) == 1 else f"{arm} {point}"
 
     def system(self) -> pa.Table:
         made, columns = self.made, {name: [] for name in arrow_schema("system").names}
         draws = [np.random.default_rng(100 + r) for r in range(made.replicates)]
         weather = [1 + 0.01 * rng.standard_normal() for rng in draws]
         reach = [1 + 0.4 * rng.standard_normal() for rng in draws]
-        for number, (arm, r) in enumerate(self.case_list()):
-            strength = made.strength[made.arms.index(arm)] * reach[r]
+        for number, (point, arm, r) in enumerate(self.case_list()):
+            strength = self.strength(point, arm) * reach[r]
             factor = np.tile(1 + strength * self.move, made.days) if strength else 1.0
             daily = np.repeat(1 + 0.01 * np.arange(made.days), STEPS)
             sent = 6500 * np.tile(self.shape, made.days) * daily * weather[r] * factor
-            self.sent[arm, r] = sent
+            self.sent[point, arm, r] = sent
             columns["case"] += [number] * len(sent)
             columns["interval_start"] += self.times
             columns["sent_mw"] += sent.tolist()
@@ -182,7 +191,7 @@ class _Tables:
         ]
         load = 25 + 75 * self.rng.random(len(stations))
         rows: dict[str, list[Any]] = {name: [] for name in arrow_schema("grid_substations").names}
-        for number, (arm, _) in enumerate(self.case_list()):
+        for number, (_, arm, _) in enumerate(self.case_list()):
             cut = 1 - 0.02 * self.made.strength[self.made.arms.index(arm)]
             for step in range(0, len(self.times), 8):
                 for i, station in enumerate(stations):
@@ -198,8 +207,8 @@ class _Tables:
         classes = ("rural_mixed", "urban", "industrial", "agricultural")
         return [
             {
-                "feeder_id": i, "code": f"F-{i:05d}", "pss_id": i // 5, "gss_id": "G", "district": self.made.place if i < 8 else "Gaya",
-                "discom": "NBPDCL", "feeder_class": classes[i % 4], "stratum": i % 4, "resolved": i < 8, "sampled": i >= 8,
+                "feeder_id": i, "code": f"F-{i:05d}", "pss_id": i // 5, "gss_id": "G", "district": self.made.place if i < 8 else "Gaya",  # noqa: E501
+                "discom": "NBPDCL", "feeder_class": classes[i % 4], "stratum": i % 4, "resolved": i < 8, "sampled": i >= 8,  # noqa: E501
                 "weight": 1.0 if i < 8 else 200.0, "consumers": 3000, "dts": 40,
             }
             for i in range(20)
@@ -208,9 +217,9 @@ class _Tables:
     def feeders(self) -> pa.Table:
         rows: dict[str, list[Any]] = {name: [] for name in arrow_schema("feeders").names}
         n = len(self.times)
-        for number, (arm, r) in enumerate(self.case_list()):
+        for number, (point, arm, r) in enumerate(self.case_list()):
             for feeder in range(20):
-                sent = self.sent[arm, r] * (0.9 + 0.01 * feeder)
+                sent = self.sent[point, arm, r] * (0.9 + 0.01 * feeder)
                 v_min = 0.985 - 0.007 * (feeder % 10) - 0.02 * sent / 8000
                 columns = ([number] * n, self.times, [feeder] * n, sent, sent / 3, sent * 0.9, sent * 0.03, sent * 0.03)
                 columns += (sent * 0.04, np.full(n, 1.0), v_min)
@@ -222,7 +231,7 @@ class _Tables:
         rows: dict[str, list[Any]] = {name: [] for name in arrow_schema("transformers").names}
         load = 57 * np.exp(0.45 * self.rng.standard_normal(800))
         v = 0.955 - 0.05 * self.rng.random(800) - 0.0003 * load
-        for number, (arm, r) in enumerate(self.case_list()):
+        for number, (_, arm, r) in enumerate(self.case_list()):
             cut = 1 - 0.02 * self.made.strength[self.made.arms.index(arm)]
             for day in range(self.made.days):
                 loading = load * cut * (1 + 0.01 * r)
@@ -245,8 +254,9 @@ class _Tables:
         shares = {"sent": 100, "loss_ehv": 2.4, "loss_33kv": 1.9, "loss_11kv": 3.4, "loss_dt": 2.4, "loss_lv": 3.9}
         shares["used"] = 100 - sum(value for part, value in shares.items() if part.startswith("loss"))
         return [
-            {"arm": arm, "area": area, "part": part, "energy_mwh": 3200.0 * share * scale,
+            {"arm": self.label(point, arm), "area": area, "part": part, "energy_mwh": 3200.0 * share * scale,
              "percent_of_sent": share - (0.05 * self.made.strength[index] if part.startswith("loss") else 0)}
+            for point in self.made.points
             for index, arm in enumerate(self.made.arms)
             for area, scale in (("state", 1.0), (f"district:{self.made.place}", 0.01))
             for part, share in shares.items()
@@ -255,10 +265,10 @@ class _Tables:
     def effects(self) -> list[dict[str, Any]]:
         made, rows = self.made, []
         evening = np.array([17 <= time.hour < 23 for time in self.times])
-        for arm in made.arms[1:]:
-            s = made.strength[made.arms.index(arm)]
-            flat = np.array([self.sent[made.arms[0], r][evening].max() for r in range(made.replicates)])
-            own = np.array([self.sent[arm, r][evening].max() for r in range(made.replicates)])
+        for point, name in ((point, name) for point in made.points for name in made.arms[1:]):
+            s, arm = self.strength(point, name), self.label(point, name)
+            flat = np.array([self.sent[point, made.arms[0], r][evening].max() for r in range(made.replicates)])
+            own = np.array([self.sent[point, name, r][evening].max() for r in range(made.replicates)])
             rows += self.effect(arm, "evening_peak", "state", own - flat, flat, "MW", sampling=0.4)
             rows += self.effect(arm, "evening_peak", f"district:{made.place}", (own - flat) * 0.006, flat * 0.006, "MW")
             rows += self.effect(arm, "evening_peak", "dt:worst", (own - flat) * 0.02, flat * 0.0125, "kW")
@@ -319,12 +329,13 @@ class _Tables:
         rows = []
         periods = (("normal", "23:00", "09:00", 1.0), ("solar", "09:00", "17:00", 0.8), ("peak", "17:00", "23:00", 1.2))
         gross = {"kutir_jyoti": 7.42, "ds1": 7.42, "ds2": 7.42, "nds1": 7.79, "nds2": 7.73, "lt_industry": 7.79}
-        for index, arm in enumerate(self.made.arms):
+        for point, (index, name) in ((p, item) for p in self.made.points for item in enumerate(self.made.arms)):
+            arm = self.label(point, name)
             for category, klass in HOMES + OTHERS:
                 home = klass > 0
                 subsidy = 4.97 if category in ("kutir_jyoti", "ds1") else 3.3 if home else 0.0
                 zero = max(0.0, 1.0 - 0.08 * klass) if home else 0.0
-                whole = arm != "shaped" or not home
+                whole = name != "shaped" or not home
                 for period, start, end, factor in periods if index else (("all", "00:00", "24:00", 1.0),):
                     price = gross.get(category, 6.74) * factor
                     at_zero = zero if whole or period != "peak" else zero / 2
@@ -334,8 +345,8 @@ class _Tables:
 
     def gains(self) -> list[dict[str, Any]]:
         rows = []
-        for arm in self.made.arms[1:]:
-            s = self.made.strength[self.made.arms.index(arm)]
+        for point, name in ((point, name) for point in self.made.points for name in self.made.arms[1:]):
+            s, arm = self.strength(point, name), self.label(point, name)
             for measure in ("unchanged", "response", "surplus"):
                 for category, klass in HOMES + OTHERS:
                     moved = s * (0.05 + 0.07 * klass) if klass else 0.8 * bool(s)
@@ -380,7 +391,7 @@ class _Tables:
             ("C13", "AT&C loss state", "FY2024-25", "percent", 15.5, 15.5, 14.1, 13.8, 14.4, False, "found"),
             ("C21", "Consumers all", "Mar-Jul 2025", "million", 21.2, 21.6, 21.2, 21.2, 21.2, True, "found"),
             ("C23", "Domestic consumers", "Jul-Aug 2025", "million", 18.66, 18.9, 18.7, 18.7, 18.7, True, "found"),
-            ("C24", "Domestic consumers at or under 125 kWh a month", "July 2025", "million", 16.794, 16.794, 14.9, 14.4, 15.4, False, "found"),
+            ("C24", "Domestic consumers at or under 125 kWh a month", "July 2025", "million", 16.794, 16.794, 14.9, 14.4, 15.4, False, "found"),  # noqa: E501
             ("H01", "Hour of the peak", "June 2025", "hour", 21.75, 22.5, 21.9, 21.9, 21.9, False, "found"),
         ]  # fmt: skip
         return [dict(zip(arrow_schema("calibration").names, row, strict=True)) for row in rows]

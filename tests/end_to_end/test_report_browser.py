@@ -39,6 +39,12 @@ MADE = {
     "exact-zero": Made(strength=(0.0, 0.0, 0.0), replicates=2),
     "one-draw": Made(replicates=1, status="complete_with_failures", failed_solves=5),
     "many-draws": Made(replicates=20, days=1),
+    "sweep": Made(
+        replicates=2,
+        days=1,
+        sensitivity=True,
+        points=tuple(f'{{"experiment.parameters.substitution_urban": {0.02 * point:.2f}}}' for point in range(1, 10)),
+    ),
     "evil": Made(description=EVIL * 5, arms=("flat", EVIL, "{{7*7}}"), place=EVIL, replicates=2, failed_solves=2),
 }
 """Reports to look at: the guide's list, as far as this run folder's tables go."""
@@ -48,6 +54,7 @@ VISITS = [
     ("exact-zero", 1280),
     ("one-draw", 390),
     ("many-draws", 1280),
+    ("sweep", 390),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -18,8 +19,8 @@ COLOURS = ("#595959", "#332288", "#DD7711", "#117733", "#CC3399", "#1A9FC4")
 DASHES = ("dot", "solid", "dash", "dashdot", "longdash", "longdashdot")
 SVG_DASHES = ("2 3", "", "7 4", "7 3 2 3", "11 4", "11 3 2 3")
 MARKERS = ("circle", "circle", "diamond", "square", "triangle-up", "x")
-MOST_OVERLAID = 3
-"""Treatments drawn over each other; more go to a table of their own (guide, section 4.2)."""
+MOST_OVERLAID, MOST_LISTED = 3, 5
+"""Treatments drawn over each other, and with a row each (guide, section 4.2)."""
 
 
 class RunTables(Protocol):
@@ -141,8 +142,10 @@ class Facts:
         pairs = dict.fromkeys((row["sweep"], row["arm"]) for row in self.cases)
         arms = []
         for sweep, base in pairs:
-            name = self.arm_name(base, sweep)
-            arms.append(Arm(name, clean(name, 40), bases.index(base), base, sweep))
+            label = clean(base, 40)
+            if base != bases[0] and (values := _swept_values(sweep)):
+                label = self.t.text("arm.swept", arm=label, values=clean(values, 30))
+            arms.append(Arm(self.arm_name(base, sweep), label, bases.index(base), base, sweep))
         return arms
 
     def arm_name(self, arm: str, sweep: str) -> str:
@@ -167,6 +170,11 @@ class Facts:
     def overlaid(self) -> list[Arm]:
         """Treatments that share one chart: those of the first sweep point."""
         return [arm for arm in self.treatments if arm.sweep == self.reference.sweep][:MOST_OVERLAID]
+
+    @property
+    def listed(self) -> list[Arm]:
+        """Treatments that get a row each: all if they are few, else those that share charts."""
+        return self.treatments if len(self.treatments) <= MOST_LISTED else self.overlaid
 
     def arm(self, name: str) -> Arm:
         """The arm of this name."""
@@ -272,6 +280,10 @@ class Facts:
         """Sort key of rows with ``category`` and ``income_class``."""
         return (self.category_order.get(row["category"], len(self.category_order)), row.get("income_class") or 0)
 
+    def counted(self, noun: str, n: int) -> str:
+        """``one day``, ``5 draws``: a count with its noun in the form the number asks for."""
+        return self.t.text(f"count.{noun}.one" if n == 1 else f"count.{noun}.many", n=n)
+
     def parameter_name(self, path: str) -> str:
         """The reader's name of a swept setting: the catalogue's, else its path without the common stem."""
         last = path.removeprefix("experiment.parameters.")
@@ -294,6 +306,12 @@ class Facts:
 def exact_sum(expression: str) -> str:
     """SQL of a sum that gives the same bits in any order of rows: millionths, added as whole numbers."""
     return f"(sum(round(({expression}) * 1e6)::hugeint) / 1e6)"
+
+
+def _swept_values(sweep: str) -> str:
+    """The values of a sweep point in short, without their paths."""
+    values = json.loads(sweep or "{}").values()
+    return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
 
 
 def literal(text: str) -> str:

@@ -62,7 +62,7 @@ def ledger_verdict(facts: Facts) -> str:
 
 def _facts(facts: Facts) -> list[tuple[str, str]]:
     t = facts.t
-    names = ", ".join(arm.label for arm in facts.arms)
+    names = ", ".join(dict.fromkeys(clean(arm.base, 40) for arm in facts.arms))
     key = "meta.arms.value" if facts.treatments else "meta.arms.one"
     period = t.text(
         "period.value.one" if facts.days == 1 else "period.value.many",
@@ -74,11 +74,16 @@ def _facts(facts: Facts) -> list[tuple[str, str]]:
     return [
         (t.text("meta.area"), _area(facts)),
         (t.text("meta.period"), period),
-        (t.text("meta.arms"), t.text(key, names=names, reference=facts.reference.label)),
+        (t.text("meta.arms"), t.text(key, names=names, reference=facts.reference.label) + _sweep(facts)),
         (t.text("meta.consumers"), _consumers(facts)),
         (t.text("meta.replicates"), t.text(draws, n=facts.replicates)),
         (t.text("meta.run"), f"{clean(str(facts.scenario.get('name', '')), 64)} {facts.digest[:12]}"),
     ]
+
+
+def _sweep(facts: Facts) -> str:
+    points = len({arm.sweep for arm in facts.arms})
+    return facts.t.text("meta.arms.swept", n=points) if points > 1 else ""
 
 
 def _area(facts: Facts) -> str:
@@ -225,7 +230,7 @@ def _homes_tile(facts: Facts, arm: Arm) -> Tile:
 
 def _money_tile(facts: Facts, arm: Arm) -> Tile:
     revenue, subsidy = facts.effect("revenue", arm.name), facts.effect("subsidy", arm.name)
-    period = facts.t.text("period.short.one" if facts.days == 1 else "period.short.many", n=facts.days)
+    period = facts.counted("days", facts.days)
     if revenue is None or subsidy is None:
         return Tile(facts.t.text("tile.money", period=period), [facts.t.text("tile.none")])
     lines = [

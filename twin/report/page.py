@@ -33,6 +33,7 @@ from twin.report.figures import (
     sensitivity,
     stations,
     stress,
+    sweep,
 )
 from twin.report.quality import assumed_rows, synthetic_parts
 
@@ -118,7 +119,7 @@ def sections(facts: Facts) -> list[Section]:
     """All parts that hold figures, in page order; a part without any is left out."""
     t = facts.t
     parts = [
-        Section("glance", t.text("section.glance"), _present([glance.build(facts)])),
+        Section("glance", t.text("section.glance"), _present([glance.build(facts), sweep.build(facts)])),
         Section("load", t.text("section.load"), load.build(facts)),
         Section("price", t.text("section.price"), _present([prices.build(facts)])),
         Section("gains", t.text("section.gains"), gains.build(facts)),

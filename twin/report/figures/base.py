@@ -102,6 +102,7 @@ def axis(title: str = "", **more: Any) -> dict[str, Any]:
         "tickcolor": MUTED,
         "tickfont": {"size": SMALL_TEXT},
         "automargin": False,
+        "separatethousands": True,
     }
     if title:
         look["title"] = {"text": chart_label(title), "font": {"size": CHART_TEXT}, "standoff": 6}

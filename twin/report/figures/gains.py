@@ -94,8 +94,8 @@ def _shares(facts: Facts, found: Sequence[Gain], arms: Sequence[Arm]) -> base.Fi
 
 
 GAINS_CSV = (
-    "arm", "measure", "category", "income_class", "consumers", "share_more_50", "share_more", "share_same", "share_less",
-    "share_less_50", "p10", "p50", "p90", "mean_inr",
+    "arm", "measure", "category", "income_class", "consumers", "share_more_50", "share_more", "share_same",
+    "share_less", "share_less_50", "p10", "p50", "p90", "mean_inr",
 )  # fmt: skip
 
 

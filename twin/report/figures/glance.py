@@ -6,12 +6,12 @@ from twin.report import numbers
 from twin.report.answer import judged, kind_words
 from twin.report.draws import replicate_changes
 from twin.report.effects import Effect, Verdict
-from twin.report.facts import Facts
+from twin.report.facts import MOST_LISTED, Facts
 from twin.report.figures import base, rows
 from twin.report.settings import floor_percent, setting
 
 PERCENT_OUTCOMES = ("evening_peak", "technical_loss", "dt_overload_hours")
-MOST_DISTRICTS = 2
+MOST_DISTRICTS, MOST_ROWS = 2, 20
 
 
 def build(facts: Facts) -> base.Figure | None:
@@ -47,7 +47,9 @@ def build(facts: Facts) -> base.Figure | None:
 
 
 def _rows(facts: Facts) -> list[rows.Row]:
-    own = []
+    own: list[rows.Row] = []
+    if len(facts.treatments) > MOST_LISTED:
+        return _area_rows(facts, "evening_peak", "state")[:MOST_ROWS]
     for outcome in PERCENT_OUTCOMES:
         districts = 0
         for area in facts.areas(outcome):
@@ -83,7 +85,8 @@ def _title(facts: Facts, own: list[rows.Row]) -> str:
         way = "falls" if best.effect.value < 0 else "rises"
         size = numbers.percent(abs(best.effect.value), *_ends(best.effect))
         return facts.t.text(f"fig1.title.{way}", arm=best.arm.label, size=size)
-    return facts.t.text("fig1.title.unclear")
+    zero = all(row.effect.value == 0 for row in own)
+    return facts.t.text("fig1.title.zero" if zero else "fig1.title.unclear")
 
 
 def _ends(effect: Effect) -> tuple[float | None, float | None]:
@@ -93,6 +96,8 @@ def _ends(effect: Effect) -> tuple[float | None, float | None]:
 
 def _help(facts: Facts, own: list[rows.Row]) -> list[str]:
     lines = [facts.t.text("fig1.help")]
+    if len(facts.treatments) > MOST_LISTED:
+        lines.append(facts.t.text("fig1.many", n=len(facts.treatments), shown=len(own)))
     ranges = [part for row in own for part in row.effect.intervals if part.kind == "range"]
     if ranges:
         n = ranges[0].replicates

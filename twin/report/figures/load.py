@@ -96,7 +96,12 @@ def _figure(facts: Facts, number: str, kind: str, curves: Curves, area: str) -> 
     mean = {arm.name: curves.mw[arm.name].mean(axis=0) for arm in arms}
     changes = {arm: curves.mw[arm.name] - curves.mw[facts.reference.name] for arm in facts.overlaid}
     chart = _chart(facts, curves.hours, mean, changes)
-    label = {"area": area, "reference": facts.reference.label, "days": facts.days, "n": facts.replicates}
+    label = {
+        "area": area,
+        "reference": facts.reference.label,
+        "days": facts.counted("days", facts.days),
+        "draws": facts.counted("draws", facts.replicates),
+    }
     return base.Figure(
         number=number,
         title=_title(facts, kind, curves.hours, changes, area),

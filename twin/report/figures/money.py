@@ -22,7 +22,7 @@ def build(facts: Facts) -> base.Figure | None:
     effects = [
         (outcome, arm, effect)
         for outcome in OUTCOMES
-        for arm in facts.treatments
+        for arm in facts.listed
         for effect in [facts.effect(outcome, arm.name)]
         if effect is not None
     ]

@@ -196,8 +196,12 @@ def value_words(effect: Effect, unit: str, catalogue: Catalogue) -> tuple[str, s
 
 def keys(rows: Sequence[Row], catalogue: Catalogue, floor: bool) -> list[base.Key]:
     """Key of the arms, the kinds of uncertainty that occur, hollow dots and the floor."""
-    arms = dict.fromkeys(row.arm for row in rows)
-    entries = [base.Key(base.dot_sample(arm.colour, arm.marker), arm.label) for arm in arms]
+    arms = {row.arm.base: row.arm for row in reversed(rows)}
+    several = len({row.arm.label for row in rows}) > len(arms)
+    entries = [
+        base.Key(base.dot_sample(arm.colour, arm.marker), clean(arm.base, 40) if several else arm.label)
+        for arm in sorted(arms.values(), key=lambda arm: arm.index)
+    ]
     kinds = {interval.kind: interval.replicates for row in rows for interval in row.effect.intervals}
     for kind, sample in KIND_SAMPLES.items():
         if kind in kinds:

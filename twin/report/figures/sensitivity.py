@@ -80,7 +80,7 @@ def _value(value: float) -> str:
 
 
 def _chart(facts: Facts, effect: Effect, rows: Sequence[Row]) -> base.Chart:
-    central = effect.value
+    central = _central(facts, effect)
     ends = [row[name] for row in rows for name in ("value_low", "value_high")]
     low, high = base.nice_range(min([*ends, central]), max([*ends, central]), 0.0, room=0.2)
     data = []
@@ -126,6 +126,14 @@ def _chart(facts: Facts, effect: Effect, rows: Sequence[Row]) -> base.Chart:
         "yaxis": look["yaxis"] | {"ticktext": _labels(facts, rows, 14)},
     }
     return base.Chart(data, look, height, narrow, height)
+
+
+def _central(facts: Facts, effect: Effect) -> float:
+    """Effect at the middle of the sweep: the lower median over the sweep points of the same arm."""
+    base_name = facts.arm(effect.arm).base
+    found = [facts.effect(effect.outcome, arm.name, effect.area) for arm in facts.arms if arm.base == base_name]
+    values = sorted(one.value for one in found if one is not None)
+    return values[(len(values) - 1) // 2]
 
 
 def _labels(facts: Facts, rows: Sequence[Row], width: int) -> list[str]:
