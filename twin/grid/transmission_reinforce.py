@@ -57,7 +57,7 @@ def build_transmission(loads: GssLoads, ehv: EhvLoads | None = None) -> pp.panda
         If the rule cannot make the grid carry the load within its rounds.
     """
     ehv = ehv or EhvLoads()
-    loads, ehv = _scaled(loads, ehv)
+    loads, ehv = scaled(loads, ehv)
     net = new_transmission(loads, ehv)
     _size_substations(net)
     for _ in range(int(assumed_value("reinforcement", "max_rounds"))):
@@ -69,7 +69,8 @@ def build_transmission(loads: GssLoads, ehv: EhvLoads | None = None) -> pp.panda
     raise _failed("circuits, taps and reactors do not settle")
 
 
-def _scaled(loads: GssLoads, ehv: EhvLoads) -> tuple[GssLoads, EhvLoads]:
+def scaled(loads: GssLoads, ehv: EhvLoads) -> tuple[GssLoads, EhvLoads]:
+    """The same shape at ``sizing.peak_mw`` and ``sizing.trough_mw`` of all loads together."""
     peak = float(assumed_value("sizing", "peak_mw")) / (loads.peak_mw.sum() + sum(ehv.peak_mw))
     trough = float(assumed_value("sizing", "trough_mw")) / (loads.trough_mw.sum() + sum(ehv.trough_mw))
     return (
@@ -136,9 +137,10 @@ def _schedule(net: pp.pandapowerNet, index: EhvIndex, load: NDArray[np.complex12
     return net.gen.share_mw.to_numpy()[index.gens] * float(plant_fraction(np.array(total))) / net.sn_mva
 
 
-def _solve(
+def solve_point(
     net: pp.pandapowerNet, index: EhvIndex, model: EhvModel, load: NDArray[np.complex128]
 ) -> NDArray[np.complex128] | None:
+    """Voltages at one operating point, plants dispatched by its load; None without solution. Shape (n_buses,). [pu]"""
     state = EhvState.fresh(model, 1)
     EhvSolver(model).solve_step(load, np.zeros_like(load), _schedule(net, index, load), state, 0)
     return state.v[:, 0] if state.status[0] == OK else None
@@ -151,7 +153,7 @@ def _reinforce(net: pp.pandapowerNet, loads: GssLoads, ehv: EhvLoads) -> int:
     peak = bus_loads_pu(net, index, loads, ehv, True, len(model.v_start))
     for stage in STAGES:
         for _ in range(int(assumed_value("reinforcement", "max_rounds"))):
-            v = _solve(net, index, sizing.grown(), peak * stage)
+            v = solve_point(net, index, sizing.grown(), peak * stage)
             if v is None:
                 raise _failed(f"no solution at {stage:.0%} of the peak")
             if not _grow(sizing, v):
@@ -228,7 +230,7 @@ def _set_ict_taps(net: pp.pandapowerNet, loads: GssLoads, ehv: EhvLoads) -> bool
     for _ in range(ICT_ROUNDS):
         model, index = ehv_model(net)
         found = [
-            _solve(net, index, model, bus_loads_pu(net, index, loads, ehv, peak, len(model.v_start)))
+            solve_point(net, index, model, bus_loads_pu(net, index, loads, ehv, peak, len(model.v_start)))
             for peak in (True, False)
         ]
         if found[0] is None or found[1] is None:

@@ -23,6 +23,8 @@ ComplexArray = NDArray[np.complex128]
 OK, DIVERGED, LIMITS_UNSETTLED, BAD_INPUT = 0, 1, 2, 5
 TOLERANCE_PU = 1e-9
 SHARE_TOLERANCE_PU = 1e-9
+LIMIT_TOLERANCE_PU = 1e-7
+RELEASE_TOLERANCE_PU = 1e-9
 MAX_ITERATIONS = 15
 MAX_SWITCHING_ROUNDS = 20
 RELEASE_ROUNDS = 10
@@ -211,11 +213,11 @@ class EhvSolver:
             v = v_new
             s_gen = (v * np.conj(self.matrix @ v + shunt * v) + load)[self.model.gen_bus]
             wanted = self._limits(s_gen.imag, np.abs(v[self.model.gen_bus]), at_limit, attempt < RELEASE_ROUNDS)
-            new_total = self._slack_total(s_gen.real - p_gen, at_limit)
+            new_total = self._slack_total(s_gen.real - p_gen, at_limit, total)
             settled = not (at_limit[self.model.weight > 0] != 0).any() or abs(new_total - total) < SHARE_TOLERANCE_PU
             total = new_total
             if settled and np.array_equal(wanted, at_limit):
-                state.status[step] = OK
+                state.status[step] = LIMITS_UNSETTLED if self._beyond(s_gen.imag, at_limit).any() else OK
                 break
             at_limit = wanted
         else:
@@ -263,28 +265,29 @@ class EhvSolver:
             self._patterns[key] = Pattern(key, slack, weights, pv, pq, free)
         return self._patterns[key]
 
-    def _slack_total(self, surplus: FloatArray, at_limit: NDArray[np.int8]) -> float:
-        """All slack power, from what the free generators carry beyond their schedule. [pu]"""
+    def _slack_total(self, surplus: FloatArray, at_limit: NDArray[np.int8], assumed: float) -> float:
+        """All slack power: what free generators carry beyond their schedule, and the shares of held ones. [pu]"""
         sharing = (at_limit == 0) & (self.model.weight > 0)
-        return float(surplus[sharing].sum() / self.model.weight[sharing].sum())
+        return float(surplus[sharing].sum() + assumed * self.model.weight[~sharing].sum())
 
     def _limits(
         self, q_gen: FloatArray, vm: FloatArray, at_limit: NDArray[np.int8], may_release: bool
     ) -> NDArray[np.int8]:
         """Which generators must stand at a limit: those beyond it, and those there that voltage still keeps there.
 
-        The last free generator of the slack is never taken: without one there is no reference.
+        The last free generator of the slack is never taken, as there would be no reference: `solve_step` reports it.
         """
         model = self.model
-        wanted = at_limit.copy()
-        free = at_limit == 0
-        wanted[free & (q_gen > model.q_max_pu + 1e-7)] = 1
-        wanted[free & (q_gen < model.q_min_pu - 1e-7)] = -1
+        wanted = at_limit + self._beyond(q_gen, at_limit)
         if may_release:
-            wanted[(at_limit > 0) & (vm > model.vm_set_pu + 1e-9)] = 0
-            wanted[(at_limit < 0) & (vm < model.vm_set_pu - 1e-9)] = 0
+            wanted[(at_limit > 0) & (vm > model.vm_set_pu + RELEASE_TOLERANCE_PU)] = 0
+            wanted[(at_limit < 0) & (vm < model.vm_set_pu - RELEASE_TOLERANCE_PU)] = 0
         sharing = model.weight > 0
         if not ((wanted == 0) & sharing).any():
-            keep = np.argmax(np.where(free & sharing, model.weight, -1.0))
-            wanted[keep] = 0
+            wanted[np.argmax(np.where((at_limit == 0) & sharing, model.weight, -1.0))] = 0
         return wanted
+
+    def _beyond(self, q_gen: FloatArray, at_limit: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Free generators above (1) or below (-1) their reactive limits. Shape (n_gens,)."""
+        high, low = q_gen > self.model.q_max_pu + LIMIT_TOLERANCE_PU, q_gen < self.model.q_min_pu - LIMIT_TOLERANCE_PU
+        return np.where(at_limit == 0, high.astype(np.int8) - low.astype(np.int8), 0).astype(np.int8)

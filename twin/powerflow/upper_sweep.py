@@ -18,8 +18,6 @@ TOLERANCE_PU = 1e-10
 COARSE_PU = 1e-6
 """Tolerance while positions still follow from step to step: the grid above is not known better then. [pu]"""
 MAX_SWEEPS = 60
-CLAMP_PU = 0.7
-"""Below it a load is a constant impedance, so that a sagging node has a solution (as at LV, trials section 7)."""
 SMALL_CHANGE = 1e-3
 """Change of voltage up to which a load's power continues from its last value; the neglected term is below 1e-12."""
 THIRD = 1.0 / 3.0
@@ -83,10 +81,8 @@ def _currents(state: State, size: int, capacitor_b: float) -> None:
     for j in range(size - 1, 0, -1):
         if state.pss[j] >= 0:
             square = v[j].real * v[j].real + v[j].imag * v[j].imag
-            vm = np.sqrt(square)
-            held = max(vm, CLAMP_PU)
-            ratio = held * state.per_v0[j]
-            change = ratio / state.ratio[j] - 1.0
+            ratio = np.sqrt(square) * state.per_v0[j]
+            change = ratio / state.ratio[j] - 1.0  # -1 before the first
             if abs(change) < SMALL_CHANGE:
                 state.law_p[j] = continued_power(state.law_p[j], change, state.n_p[j])
                 state.law_q[j] = continued_power(state.law_q[j], change, state.n_q[j])
@@ -94,7 +90,7 @@ def _currents(state: State, size: int, capacitor_b: float) -> None:
                 log = np.log(ratio)
                 state.law_p[j], state.law_q[j] = np.exp(state.n_p[j] * log), np.exp(state.n_q[j] * log)
             state.ratio[j] = ratio
-            scale = 1.0 / (held * held)  # the power times (vm / held)^2, over vm^2
+            scale = 1.0 / square
             i_node[j] += complex(state.p[j] * state.law_p[j] * scale, -state.q[j] * state.law_q[j] * scale) * v[j]
         if j == 1:
             i_node[j] += complex(0.0, capacitor_b) * v[j]
@@ -242,12 +238,10 @@ def _store(state: State, size: int, capacitor_b: float, rating: float, g: int, t
         else:
             loss_33 += loss
         if state.pss[j] >= 0:
-            vm = abs(state.v[j])
-            clamp = (vm / max(vm, CLAMP_PU)) ** 2
-            p, q = state.p[j] * state.law_p[j] * clamp, state.q[j] * state.law_q[j] * clamp
+            p = state.p[j] * state.law_p[j]
             load += p
             slope_p += p * state.n_p[j]
-            slope_q += q * state.n_q[j]
+            slope_q += state.q[j] * state.law_q[j] * state.n_q[j]
     head, bus = state.v[0] * state.i_parent[1].conjugate(), state.v[1] * state.i_node[1].conjugate()
     out.p_head[g, t], out.q_head[g, t] = head.real, head.imag
     out.p_33[g, t], out.q_33[g, t] = bus.real, bus.imag
