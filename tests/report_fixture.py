@@ -32,6 +32,10 @@ OTHERS = [("nds1", 0), ("nds2", 0), ("lt_industry", 0), ("irrigation_rural", 0),
 SIZES_LAKH = {"kutir_jyoti": 29.0, "ds1": 26.0, "ds2": 4.6, "nds1": 8.0, "nds2": 8.1, "lt_industry": 1.0}
 
 
+ANALYSIS = ("losses", "effects", "gains", "bands", "sensitivity", "calibration")
+BLOCKS = ("system", "grid_substations", "feeders", "transformers", *ANALYSIS)
+
+
 @dataclass
 class Made:
     """What to make. ``strength`` scales the effect of each treatment; 0 makes it exactly nothing."""
@@ -47,6 +51,8 @@ class Made:
     failed_solves: int = 0
     status: str = "complete"
     months_complete: bool = False
+    analysed: bool = True
+    simulated: bool = True
     points: Sequence[str] = ("{}",)
     place: str = "Sheohar"
     manifest: dict[str, Any] = field(default_factory=dict)
@@ -59,6 +65,8 @@ def make_run(folder: Path, made: Made | None = None) -> Path:
     storage = Storage(str(folder))
     files = []
     for name, rows in tables.all().items():
+        if (not made.analysed and name in ANALYSIS) or (not made.simulated and name in BLOCKS):
+            continue
         data = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows, schema=arrow_schema(name))
         files.append(storage.write_table(f"tables/{name}/case=0/part.parquet", name, data))
     write_commit(storage, Commit(BlockKey("2analysis"), 1, tuple(files)))

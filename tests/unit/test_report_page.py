@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.report_fixture import Made, make_run, read_embedded
+from twin.errors import RunFolderError
 from twin.report import csvs, page
 from twin.report.catalogue import Catalogue, _entries, chart_label, clean, wrapped_label
 from twin.report.facts import COLOURS, clock_spans
@@ -182,6 +183,21 @@ def test_banner_comes_first(tmp_path: Path, made: Made, words: str) -> None:
     text = page.render(open_run(str(make_run(tmp_path / "run", made))))
     banner = text[text.index('class="banner"') : text.index("<h1>")]
     assert words in banner
+
+
+def test_an_interrupted_run_is_reported_as_far_as_it_got(tmp_path: Path) -> None:
+    made = Made(replicates=1, status="interrupted", analysed=False)
+    text = page.render(open_run(str(make_run(tmp_path / "run", made))))
+    assert "This run holds no effect on the evening peak." in text
+    assert "not in this run" in text
+    assert 'id="fig02"' in text
+    assert 'id="fig01"' not in text
+
+
+def test_a_run_without_a_day_is_refused(tmp_path: Path) -> None:
+    run = open_run(str(make_run(tmp_path / "run", Made(replicates=1, simulated=False))))
+    with pytest.raises(RunFolderError, match="no simulated day"):
+        page.render(run)
 
 
 def test_no_banner_on_a_sound_run(report: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from twin import datapack
+from twin.errors import Problem, RunFolderError
 from twin.report.catalogue import Catalogue, clean
 from twin.report.effects import Effect, read_effects
 
@@ -112,6 +113,9 @@ class Facts:
         self.t = catalogue
         self.manifest = run.manifest
         self.scenario = run.scenario
+        if not self.rows("select 1 as found from system limit 1"):
+            fix = "continue the run with --resume, then report it"
+            raise RunFolderError([Problem("tables/system", "", "holds no simulated day yet", fix)])
 
     @cached_property
     def digest(self) -> str:

@@ -73,7 +73,7 @@ def write_report(run: RunTables, out: Path, language: str = "en") -> Path:
     Raises
     ------
     RunFolderError
-        If a row of table ``effects`` has an interval without a kind of uncertainty.
+        If no day was simulated yet, or a row of table ``effects`` has an interval without a kind of uncertainty.
     """
     out = Path(out)
     out.write_text(render(run, language), encoding="utf-8", newline="\n")

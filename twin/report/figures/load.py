@@ -54,8 +54,8 @@ def _state(facts: Facts, day: Any) -> Curves:
     where = f"where interval_start::date = date '{day}'" if day else ""
     order = f'{where} order by "case", hour(interval_start), minute(interval_start), interval_start'
     found = facts.columns(f'select "case", sent_mw from system {order}')
-    days = 1 if day else facts.days
-    loads = {case: found["sent_mw"][found["case"] == case].reshape(-1, days) for case in np.unique(found["case"])}
+    steps = round(24 / facts.step_hours)
+    loads = {case: found["sent_mw"][found["case"] == case].reshape(steps, -1) for case in np.unique(found["case"])}
     return _curves(facts, {int(case): values.mean(axis=1) for case, values in loads.items()})
 
 

@@ -99,9 +99,10 @@ def _chart(facts: Facts, effect: Effect, rows: Sequence[Row]) -> base.Chart:
         )
     notes = []
     for place, row in enumerate(rows):
-        for value, start in ((row["value_low"], row["low"]), (row["value_high"], row["high"])):
-            is_lower = value == min(row["value_low"], row["value_high"])
-            side, shift = ("right", -4) if is_lower else ("left", 4)
+        lower = "low" if row["value_low"] <= row["value_high"] else "high"
+        for name in ("low", "high"):
+            value, start = row[f"value_{name}"], row[name]
+            side, shift = ("right", -4) if name == lower else ("left", 4)
             text = f"{_value(value)} ({_setting(start)})"
             notes.append(base.note(text, value, place, xanchor=side, xshift=shift, bgcolor="rgba(255,255,255,0.8)"))
     labels = _labels(facts, rows, 19)

@@ -74,7 +74,7 @@ def _stations(facts: Facts) -> list[Station]:
     number_of = {row["case"]: facts.arm_name(row["arm"], row["sweep"]) for row in facts.cases}
     peaks = facts.columns(
         'select gss_id, "case", max(loading_percent) as loading, max(p_mw) as p_mw '
-        'from grid_substations group by gss_id, "case" order by gss_id, "case"'
+        'from grid_substations where not isnan(loading_percent) group by gss_id, "case" order by gss_id, "case"'
     )
     static = facts.rows(
         "select gss_id, min(name) as name, min(district) as district, min(latitude) as latitude, "

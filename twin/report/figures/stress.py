@@ -116,7 +116,7 @@ def _curves(facts: Facts, quantity: Quantity) -> dict[str, Curve]:
     found = facts.columns(
         f'select "case", floor(v / {quantity.bin})::bigint as bin, {exact_sum("weight")} as weight '
         f"from ({quantity.sql}) join feeder_list using (feeder_id) "
-        f"where feeder_class <> '{AGRICULTURAL}' and weight > 0 and v is not null group by all order by all"
+        f"where feeder_class <> '{AGRICULTURAL}' and weight > 0 and not isnan(v) group by all order by all"
     )
     curves: dict[str, Curve] = {}
     for arm in [facts.reference, *facts.overlaid]:
