@@ -23,7 +23,8 @@ from twin.report.facts import Facts, RunTables
 from twin.report.figures import (
     base,
     calibration,
-    gains,
+    gains_share,
+    gains_size,
     glance,
     ledger,
     load,
@@ -122,7 +123,7 @@ def sections(facts: Facts) -> list[Section]:
         Section("glance", t.text("section.glance"), _present([glance.build(facts), sweep.build(facts)])),
         Section("load", t.text("section.load"), load.build(facts)),
         Section("price", t.text("section.price"), _present([prices.build(facts)])),
-        Section("gains", t.text("section.gains"), gains.build(facts)),
+        Section("gains", t.text("section.gains"), [*_present([gains_share.build(facts)]), *gains_size.build(facts)]),
         Section("money", t.text("section.money"), _present([money.build(facts)])),
         Section("map", t.text("section.map"), _present([stations.build(facts)])),
         Section("stress", t.text("section.stress"), _present([stress.build(facts)])),
