@@ -7,6 +7,9 @@ from twin.simulation.border import Layout, compose, stratum_means
 from twin.simulation.messages import N_Q, ArmAnswer, Q
 
 
+FLAT = np.ones((3, 2))
+
+
 def layout(owned, sampled):
     unresolved = np.zeros((3, 8))
     unresolved[2, 1] = 50.0
@@ -18,6 +21,7 @@ def layout(owned, sampled):
         n_ehv=len(owned),
         sampled_order=np.array([4, 9]),
         sampled_stratum=np.array([1, 1]),
+        sampled_pss=np.array([0, 1]),
         sampled_consumers=np.array([10, 30]),
         unresolved_consumers=unresolved,
     )
@@ -27,20 +31,27 @@ def answer(n_pss, feeders, steps=2):
     sampled = np.zeros((N_Q, len(feeders), steps))
     for i, kw in enumerate(feeders):
         sampled[Q.P, i] = kw
+        sampled[Q.SLOPE_P, i] = 2.0 * kw
     zeros = np.zeros((n_pss, steps))
     return ArmAnswer(np.ones((N_Q, n_pss, steps)), sampled, zeros, zeros, np.ones((1, steps)), np.ones((1, steps)), 1)
 
 
 def test_unresolved_consumers_carry_the_ratio_estimate():
-    load = compose(layout([[0, 1, 2]], [[4, 9]]), [answer(3, [8.0, 32.0])])
+    load = compose(layout([[0, 1, 2]], [[4, 9]]), [answer(3, [8.0, 32.0])], FLAT)
     assert load.stratum_mean[Q.P, 1].tolist() == [1.0, 1.0]  # (8 + 32) / (10 + 30)
     assert load.pss[Q.P, :, 0].tolist() == [1.0, 1.0, 51.0]
 
 
 def test_two_shards_give_the_bits_of_one():
-    one = compose(layout([[0, 1, 2]], [[4, 9]]), [answer(3, [0.1, 0.7])])
-    two = compose(layout([[0, 1], [2]], [[9], [4]]), [answer(2, [0.7]), answer(1, [0.1])])
+    one = compose(layout([[0, 1, 2]], [[4, 9]]), [answer(3, [0.1, 0.7])], FLAT)
+    two = compose(layout([[0, 1], [2]], [[9], [4]]), [answer(2, [0.7]), answer(1, [0.1])], FLAT)
     assert one.pss.tobytes() == two.pss.tobytes()
+
+
+def test_a_carried_profile_answers_the_voltage_of_its_pss():
+    v = np.array([[1.0, 1.0], [1.0, 1.0], [1.01, 1.0]])
+    load = compose(layout([[0, 1, 2]], [[4, 9]]), [answer(3, [8.0, 32.0])], v)
+    assert load.pss[Q.P, 2].tolist() == pytest.approx([1.0 + 50.0 * 1.01**2, 51.0])
 
 
 def test_an_empty_stratum_is_zero():

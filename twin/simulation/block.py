@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 INNER_TOLERANCE_PU = 5e-5
 """Within a feeder tiles follow their 11 kV node closer than the border asks, so that both together stay within it."""
+STILL_PU = 1e-5
+"""A feeder whose head moved no more than this since its last round keeps its results."""
 LOST_IN_GUESS = 0.04
 """Share of demand lost below a DT in the first guess of voltages; it does not touch results beyond the tolerance."""
 
@@ -191,6 +193,8 @@ class BlockSolver:
     ) -> int:  # fmt: skip
         """Settle one feeder under one arm into the tentative results; returns tiles solved."""
         result = block.arms[arm]
+        if not guess and np.abs(v_head_pu - result.v_head_pu[position]).max() <= STILL_PU:
+            return 0
         v_dt = result.v_dt_pu[part.dts]
         if not guess:
             v_dt += v_head_pu - result.v_head_pu[position]

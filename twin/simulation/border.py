@@ -1,7 +1,8 @@
 """The border between shards and the grid above: feeder answers in, PSS voltages out.
 
 Unresolved feeders carry their stratum's mean per-consumer profile, step by step, so the grid above always carries the
-whole state and a treatment reaches it too. All sums run in PSS and feeder order, whatever the number of shards.
+whole state and a treatment reaches it too. The profile answers the voltage of the PSS that it is carried to, as the
+sampled feeders answer theirs. All sums run in PSS and feeder order, whatever the number of shards.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Layout:
     sampled_order: NDArray[np.int64]
     """All sampled feeders, rising."""
     sampled_stratum: NDArray[np.int64]
+    sampled_pss: NDArray[np.int64]
     sampled_consumers: NDArray[np.int64]
     unresolved_consumers: NDArray[np.float64]
     """LV consumers of feeders that nobody simulates, shape (n_pss, N_STRATA)."""
@@ -70,8 +72,11 @@ def stratum_means(
     return means
 
 
-def compose(layout: Layout, answers: list[ArmAnswer]) -> StateLoad:
-    """Put the shards' answers of one arm together and add the unresolved feeders."""
+def compose(layout: Layout, answers: list[ArmAnswer], v_pss_pu: NDArray[np.float64]) -> StateLoad:
+    """Put the shards' answers of one arm together and add the unresolved feeders.
+
+    ``v_pss_pu``, shape (n_pss, steps): the voltages for which the shards answered.
+    """
     steps = answers[0].pss.shape[2]
     pss = np.zeros((N_Q, layout.n_pss, steps))
     ht33_kw, ht33_kvar = np.zeros((layout.n_pss, steps)), np.zeros((layout.n_pss, steps))
@@ -86,8 +91,37 @@ def compose(layout: Layout, answers: list[ArmAnswer]) -> StateLoad:
         sampled[:, np.searchsorted(layout.sampled_order, layout.sampled_feeders[shard])] = answer.sampled
     means = stratum_means(sampled, layout.sampled_stratum, layout.sampled_consumers)
     for k in range(N_STRATA):
-        pss += means[:, k][:, None, :] * layout.unresolved_consumers[:, k][None, :, None]
+        consumers = layout.unresolved_consumers[:, k]
+        if consumers.any():
+            v_mean = _mean_voltage(sampled[Q.P], v_pss_pu[layout.sampled_pss], layout.sampled_stratum == k)
+            pss += _carried(means[:, k], v_pss_pu / v_mean) * consumers[None, :, None]
     return StateLoad(pss, ht33_kw, ht33_kvar, ehv_kw, ehv_kvar, means)
+
+
+def _mean_voltage(
+    p_kw: NDArray[np.float64], v_pu: NDArray[np.float64], rows: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Mean head voltage of a stratum's sampled feeders, weighted by power where there is any. Shape (steps,)."""
+    weight = np.maximum(p_kw[rows], 0.0)
+    total = weight.sum(axis=0)
+    plain = v_pu[rows].mean(axis=0)
+    return np.divide((weight * v_pu[rows]).sum(axis=0), total, out=plain, where=total > 0)
+
+
+def _carried(mean: NDArray[np.float64], ratio: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A stratum's mean profile at other voltages, shape (N_Q, n_pss, steps).
+
+    ``mean`` has shape (N_Q, steps); ``ratio`` (n_pss, steps) is the PSS's voltage over that of the sampled feeders. Used
+    power and losses all follow the elasticity of what is sent, so that they still add up.
+    """
+    zero = np.zeros(mean.shape[1])
+    n_p = np.divide(mean[Q.SLOPE_P], mean[Q.P], out=zero.copy(), where=mean[Q.P] > 0)
+    n_q = np.divide(mean[Q.SLOPE_Q], mean[Q.QVAR], out=zero.copy(), where=mean[Q.QVAR] > 0)
+    by_p, by_q = ratio**n_p, ratio**n_q
+    reactive = [Q.QVAR, Q.SLOPE_Q]
+    out = mean[:, None, :] * by_p[None]
+    out[reactive] = mean[reactive][:, None, :] * by_q[None]
+    return out
 
 
 def solve_above(upper: UpperGrid, load: StateLoad, v0_pu: NDArray[np.float64], hold: Positions | None) -> UpperResult:

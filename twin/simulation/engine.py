@@ -160,7 +160,7 @@ class Engine:
             answers = self._ask(block, tuple(active), v, first=rounds == 0)
             for position, arm in enumerate(active):
                 used_v[arm] = v[arm]
-                load = compose(self.layout, [shard[position] for shard in answers])
+                load = compose(self.layout, [shard[position] for shard in answers], v[arm])
                 loads[arm], upper[arm] = load, solve_above(self.upper, load, v[arm], hold[arm])
                 if rounds + 1 >= FREE_ROUNDS:
                     hold[arm] = upper[arm].positions_by_step

@@ -78,7 +78,7 @@ def settle_day(prepared: Prepared, date: dt.date, weather: Weather) -> Loading:
     hold = None
     for turn in range(MOST_ROUNDS):
         answers = _ask(prepared, date, weather, v, first=turn == 0, sampled_only=False)
-        load = compose(prepared.layout, [answer.arm for answer in answers])
+        load = compose(prepared.layout, [answer.arm for answer in answers], v)
         upper = solve_above(prepared.upper, load, v, hold)
         if turn + 1 >= FREE_ROUNDS:
             hold = upper.positions_by_step

@@ -180,6 +180,7 @@ def layout_of(state: StateGrid, selection: Selection, specs: list[ShardSpec], bu
         n_ehv=len(ehv_rows(state)),
         sampled_order=sampled,
         sampled_stratum=state.feeders.stratum[sampled].astype(np.int64),
+        sampled_pss=state.feeders.pss[sampled].astype(np.int64),
         sampled_consumers=state.feeders.n_consumers[sampled].astype(np.int64),
         unresolved_consumers=unresolved.reshape(n_pss, N_STRATA),
     )
