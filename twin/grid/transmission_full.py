@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandapower as pp
+import pandas as pd
 from numpy.typing import NDArray
 
 from twin.grid.tables import conductors
@@ -81,12 +82,7 @@ def full_net(
         type="pss",
     )
     table = np.column_stack([bus_33, bus_11, lines, trafos, loads])
-    full["pss"] = (
-        full.bus.iloc[:0]
-        .reindex(range(n))
-        .iloc[:, :0]
-        .assign(**{key: table[:, column] for column, key in enumerate(("bus_33", "bus_11", "line", "trafo", "load"))})
-    )
+    full["pss"] = pd.DataFrame(table, columns=["bus_33", "bus_11", "line", "trafo", "load"])
     return full
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandapower as pp
 
+from twin.errors import NetworkError, Problem
 from twin.grid.state import StateGrid
 from twin.grid.transmission import EhvLoads, GssLoads
 from twin.grid.transmission_check import BlockInputs, checked
@@ -14,7 +15,8 @@ from twin.grid.transmission_data import assumed_value
 from twin.grid.transmission_full import PssColumns
 from twin.grid.transmission_reinforce import build_transmission
 from twin.grid.transmission_upper import upper_grid
-from twin.powerflow.upper import UpperGrid
+from twin.powerflow.upper import STATUS, UpperGrid
+from twin.powerflow.upper_ehv import OK
 from twin.units import KW_PER_MW
 
 
@@ -82,11 +84,14 @@ def build_upper(state: StateGrid) -> UpperState:
     Raises
     ------
     NetworkError
-        If no reinforcement by the stated rule makes the grid carry the load.
+        If no reinforcement by the stated rule makes the grid carry the expected peak and trough.
     """
     ehv, pss = ehv_loads(state), pss_columns(state)
     net = build_transmission(gss_loads(state), ehv)
-    grid, _, difference = checked(net, pss, upper_grid(net, pss, ehv), design_block(state))
+    grid, result, difference = checked(net, pss, upper_grid(net, pss, ehv), design_block(state))
+    if (result.status != OK).any():
+        reasons = sorted({STATUS[int(status)] for status in result.status if status != OK})
+        raise NetworkError([Problem("transmission grid", "design block", why, "reinforce more") for why in reasons])
     return UpperState(net, pss, ehv, grid, difference)
 
 

@@ -9,6 +9,7 @@ import pandapower as pp
 from numpy.typing import NDArray
 from pandapower.pypower.makeYbus import branch_vectors
 
+from twin.errors import NetworkError, Problem
 from twin.grid.transmission import EhvLoads, bus_name
 from twin.grid.transmission_arrays import EhvIndex, ehv_model, pandapower_case
 from twin.grid.transmission_data import assumed_value
@@ -69,11 +70,16 @@ def wiring(net: pp.pandapowerNet, pss: PssColumns, model: EhvModel, index: EhvIn
     kv[index.line[lines]] = line_kv[lines]
     kv[index.trafo[trafos]] = net.bus.vn_kv.reindex(net.trafo.hv_bus).to_numpy()[trafos]
     on = net.bus.in_service & (net.bus.vn_kv == 132.0)
+    at = [by_name[bus_name(name, level)] for name, level in zip(ehv.bus_id, ehv.kv, strict=True)]
+    ehv_bus = index.bus_of(np.array(at, dtype=np.int64))
+    if (ehv_bus < 0).any():
+        names = [ehv.bus_id[row] for row in np.flatnonzero(ehv_bus < 0)]
+        raise NetworkError(
+            [Problem("network", name, "a consumer at a bus out of service", "move it") for name in names]
+        )
     return Wiring(
         gss_bus=index.bus[gss.hv_bus.to_numpy()],
-        ehv_bus=np.array(
-            [index.bus[by_name[bus_name(name, v)]] for name, v in zip(ehv.bus_id, ehv.kv, strict=True)], dtype=np.int64
-        ),
+        ehv_bus=ehv_bus,
         export=export,
         rating=rating / model.base_mva,
         is_line=is_line,

@@ -38,7 +38,7 @@ STILL_PU = 1e-9
 MAX_BORDER_ROUNDS = 40
 START_PU = 1.0
 SETTLE_ROUNDS = 2
-"""First rounds, in which controls follow from step to step; later ones only correct what left its band."""
+"""First rounds, coarse, in which controls follow from step to step; later ones only correct what left its band."""
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ class _Block:
             for old, new in zip(positions, self.at, strict=True):
                 held &= (old == new).all(axis=0)
             self.agreed = ~self.good | (self.state.status == DIVERGED) | ((change <= BORDER_TOLERANCE_PU) & held)
-            if self.agreed.all():
+            if turn >= SETTLE_ROUNDS and self.agreed.all():
                 return
             self.v_head = v_new
 
