@@ -193,7 +193,7 @@ def test_nothing_in_a_chart_takes_focus(browser: Browser, reports: dict[str, Pat
     page = visit(browser, reports["quickstart"], 1280).page
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
-    for _ in range(60):
+    for _ in range(25):
         page.keyboard.press("Tab")
         assert not page.evaluate("!!document.activeElement.closest('.chart')")
     assert page.locator('.chart svg:not([aria-hidden="true"])').count() == 0

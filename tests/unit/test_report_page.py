@@ -14,7 +14,7 @@ import pytest
 
 from tests.report_fixture import Made, make_run, read_embedded
 from twin.errors import RunFolderError
-from twin.report import csvs, page
+from twin.report import csvs, numbers, page
 from twin.report.catalogue import Catalogue, _entries, chart_label, clean, wrapped_label
 from twin.report.facts import COLOURS, clock_spans
 from twin.report.figures import base
@@ -226,6 +226,25 @@ def test_headings_never_skip_a_level(report: str) -> None:
     levels = [int(level) for level in re.findall(r"<h([1-6])[ >]", own_part(report))]
     assert levels.count(1) == 1
     assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+
+
+def test_tiles_and_csv_say_what_the_tables_hold(folder: Path, report: str) -> None:
+    run = open_run(str(folder))
+    (row,) = run.table(
+        "effects", where="arm = 'shaped' and outcome = 'evening_peak' and area = 'state' and kind = 'range'"
+    ).to_pylist()
+    value, low, high = (row[name] / row["reference"] * 100 for name in ("value", "low", "high"))
+    decimals = numbers.decimals_for(value, low, high)
+    tile = re.search(r'tile-value">([^<]*)</p><p class="tile-line">([^<]*)<', report)
+    assert tile is not None
+    assert html.unescape(tile[1]) == numbers.with_unit(numbers.number(value, decimals, signed=True), "%")
+    assert html.unescape(tile[2]).startswith(numbers.span(low, high, decimals, "%", signed=True))
+    assert round(value, decimals) == pytest.approx(value, abs=(high - low) / 2)
+    link = re.search(r'fig01_synthetic.csv" href="data:text/csv;charset=utf-8;base64,([^"]+)"', report)
+    assert link is not None
+    lines = csv.DictReader(io.StringIO(base64.b64decode(html.unescape(link[1])).decode("utf-8-sig")))
+    own = next(line for line in lines if line["arm"] == "shaped" and line["kind"] == "range")
+    assert float(own["value"]) / float(own["reference"]) == row["value"] / row["reference"]
 
 
 def test_titles_are_short(report: str) -> None:
