@@ -1,6 +1,6 @@
 """Cost of drawing demand, in nanoseconds per consumer-step on one core.
 
-    python benchmarks/demand.py
+python benchmarks/demand.py
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def main() -> None:
     begun = time.perf_counter()
     for k in range(10):
         day_tables(1, weather, dt.date(2026, 6, 11) + dt.timedelta(days=k))
-    print(f"day tables of all districts: {(time.perf_counter() - begun) * 100:.0f} ms, {day.table.nbytes / 1e3:.0f} kB a district")
+    took_ms = (time.perf_counter() - begun) * 100
+    print(f"day tables of all districts: {took_ms:.0f} ms, {day.table.nbytes / 1e3:.0f} kB a district")
 
 
 if __name__ == "__main__":

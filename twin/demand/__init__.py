@@ -1,1 +1,1 @@
-
+"""Demand of consumers: weather, archetypes, stateless draws and price response."""

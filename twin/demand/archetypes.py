@@ -251,7 +251,9 @@ def stock() -> Stock:
     rows = [row for row in read_rows("appliances", _Appliance) if row.name in used]
     missing = set(used) - {row.name for row in rows}
     if missing:
-        raise bad_data("demand/homes.yaml", f"appliances.{min(missing)}", "no such appliance", "name one of appliances.csv")
+        raise bad_data(
+            "demand/homes.yaml", f"appliances.{min(missing)}", "no such appliance", "name one of appliances.csv"
+        )
     codes = {name: k for k, name in enumerate(HOME_CHANNELS)}
     codes |= {"fan": codes["fan1"], "cooler": codes["cool"], "ac": AC_CHANNEL}
     classes = range(1, 6)
@@ -262,7 +264,12 @@ def stock() -> Stock:
     return Stock(
         scalars=np.array(
             [homes["scale"], homes["power_log_sd"], homes["hours_log_sd"], homes["threshold_sd_k"]]
-            + [homes["clock_sd_minutes"] / 15.0, homes["vacant_share"], homes["vacant_power"], homes["small_loads_log_sd"]]
+            + [
+                homes["clock_sd_minutes"] / 15.0,
+                homes["vacant_share"],
+                homes["vacant_power"],
+                homes["small_loads_log_sd"],
+            ]
             + [homes["box_duty"], others["share_log_sd"], signals["threshold_buckets"]["step_k"]]
             + [float(signals["threshold_buckets"]["count"])]
         ),
@@ -270,7 +277,7 @@ def stock() -> Stock:
         night_lamp=np.array([homes["night_lamp"][key] for key in ("share", "power_w", "duty")]),
         appliance_channel=np.array([codes[used[row.name]["channel"]] for row in rows]),
         power_w=np.array([row.power_w_typical for row in rows]),
-        minutes=np.array(per_season) @ (_SEASON_DAYS / _SEASON_DAYS.sum()),
+        minutes=(np.array(per_season) * (_SEASON_DAYS / _SEASON_DAYS.sum())).sum(axis=1),
         own=np.array(
             [[getattr(r, f"own_{area}_c{c}_pct") / 100 for r in rows] for area in ("rural", "urban") for c in classes]
         ),

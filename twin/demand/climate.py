@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.datapack import Row, read_rows, read_yaml
+from twin.demand.stable import product
 
 KM_PER_DEGREE = 111.2
 """Length of one degree of a great circle. [km]"""
@@ -88,20 +89,21 @@ def distance_km(
 
 @lru_cache(maxsize=1)
 def normals() -> Normals:
-    """Normals of the districts: inverse-distance weights (power in weather.yaml) of the five stations of climate.csv."""
+    """Normals of the districts: inverse-distance weights (power in weather.yaml) of climate.csv's five stations."""
     rows = [row for row in read_rows("climate", _Normal) if row.row_type == "normal"]
     stations = list(dict.fromkeys(row.station for row in rows))
     lat = np.array([next(row.latitude for row in rows if row.station == name) for name in stations], dtype=float)
     lon = np.array([next(row.longitude for row in rows if row.station == name) for name in stations], dtype=float)
     here = places()
-    nearness = np.maximum(distance_km(here.latitude, here.longitude, lat, lon), 1.0) ** -read_yaml("demand/weather")["idw_power"]
+    apart_km = np.maximum(distance_km(here.latitude, here.longitude, lat, lon), 1.0)
+    nearness = apart_km ** -read_yaml("demand/weather")["idw_power"]
     weight = nearness / nearness.sum(axis=1, keepdims=True)
 
     def field(column: str) -> NDArray[np.float64]:
         table = np.empty((len(stations), 12))
         for row in rows:
             table[stations.index(row.station), int(row.month or 0) - 1] = getattr(row, column)
-        return weight @ table
+        return product(weight, table)
 
     return Normals(
         tmax_c=field("tmax_mean_c"),

@@ -176,13 +176,14 @@ def _clock(z: float, sd: float) -> np.int8:
 
 
 @nb.njit(error_model="numpy")
-def _draw_home(i: int, key: int, table: Stock, out: DemandColumns, zips: NDArray[np.float32], watt: NDArray[np.float64]) -> None:
+def _draw_home(
+    i: int, key: int, table: Stock, out: DemandColumns, zips: NDArray[np.float32], watt: NDArray[np.float64]
+) -> None:
     kind = out.kind[i]
     level = kind % 5
     out.clock[i] = _clock(normal(key, 2), table.scalars[4])
     watt[:] = 0.0
-    power2 = np.zeros(N_CHANNELS)  # sum W^2 minutes, for the mean power of rated channels
-    energy = np.zeros(N_CHANNELS)
+    energy, power2, power3 = np.zeros(N_CHANNELS), np.zeros(N_CHANNELS), np.zeros(N_CHANNELS)  # minutes W, W^2, W^3
     ac_w = 0.0
     weight, p_zip, q = 0.0, np.zeros(3), 0.0
     small = table.small_loads_w[level] * _lognormal(key, 3, table.scalars[7])
@@ -209,7 +210,8 @@ def _draw_home(i: int, key: int, table: Stock, out: DemandColumns, zips: NDArray
         else:
             watt[k] += each * units
             energy[k] += each * units * table.minutes[a]
-            power2[k] += each * units * each * table.minutes[a]
+            power2[k] += each**2 * units * table.minutes[a]
+            power3[k] += each**3 * units * table.minutes[a]
         used = each * units * table.minutes[a]
         weight += used
         q += used * table.tan_phi[a]
@@ -223,7 +225,7 @@ def _draw_home(i: int, key: int, table: Stock, out: DemandColumns, zips: NDArray
     for r in range(N_RATES):
         k = _RATED[r]
         if energy[k] > 0.0:
-            mean_power = power2[k] / energy[k]
+            mean_power = power3[k] / power2[k]  # near the largest devices': one machine stands for all
             count = max(_coded(energy[k] / mean_power / table.rate_unit_min[r], 255.0), 1.0)
             out.rate[i, r] = np.uint8(count)
             watt[k] = energy[k] / (count * table.rate_unit_min[r])
@@ -236,7 +238,12 @@ def _draw_home(i: int, key: int, table: Stock, out: DemandColumns, zips: NDArray
 
 @nb.njit(error_model="numpy")
 def _set_zip(
-    i: int, p_zip: NDArray[np.float64], weight: float, tan_phi: float, q_zip: NDArray[np.float64], zips: NDArray[np.float32]
+    i: int,
+    p_zip: NDArray[np.float64],
+    weight: float,
+    tan_phi: float,
+    q_zip: NDArray[np.float64],
+    zips: NDArray[np.float32],
 ) -> None:
     total = p_zip[0] + p_zip[1] + p_zip[2]
     for c in range(3):

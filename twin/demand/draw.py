@@ -81,7 +81,7 @@ def day_tables(
         first = book.first_row[name]
         table[:, first : first + values.shape[1]] = values
     return DayTables(
-        seed=np.uint64(seed),
+        seed=np.uint64(seed),  # type: ignore[arg-type]
         day=day_number(date),
         steps=steps,
         table=table.reshape(-1),
@@ -177,7 +177,7 @@ def _add_drawn(
 
 @nb.njit(error_model="numpy")
 def _tile(columns: DemandColumns, start: int, stop: int, day: DayTables, drawn: bool, kw: NDArray[np.float32]) -> None:
-    """`draw_tile` or, without ``drawn``, `mean_tile`. Arrays are taken out of their tuples once: each use would count."""
+    """`draw_tile` or, without ``drawn``, `mean_tile`. Arrays leave their tuples once: uses count references."""
     power, rate, hours, clock, bucket = columns.power, columns.rate, columns.hours, columns.clock, columns.bucket
     program_of, district, unit_kw, key = columns.program, columns.district, columns.unit_kw, columns.key
     table, alive, local, n_rows, steps = day.table, day.alive, day.local, day.n_rows, day.steps

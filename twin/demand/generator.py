@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from twin.datapack import read_yaml
 from twin.demand.climate import distance_km, normals, places, through_months
+from twin.demand.stable import cholesky, exp, product
 from twin.streams import Stream, gamma, inverse_normal, key64, uniform
 
 _FIELDS = 5
@@ -76,12 +77,12 @@ def chain_tables() -> ChainTables:
     inside = np.array([_in_season(regime) for regime in regimes]).T
     share = np.array([_occupancy(inside[:, k], r["enter"], r["leave"]) for k, r in enumerate(regimes)]).T
     shift = np.array([[r["tmax_k"], r["tmin_k"], r["dew_point_k"]] for r in regimes], dtype=float)
-    expected = share @ shift
+    expected = product(share, shift)
     wet_daily = wet_share[:, month].T
     apart = distance_km(here.latitude, here.longitude, here.latitude, here.longitude)
 
     def factor(km: float) -> NDArray[np.float64]:
-        return np.linalg.cholesky(np.exp(-apart / km) + 1e-9 * np.eye(len(here)))
+        return cholesky(exp(-apart / km) + 1e-9 * np.eye(len(here)))
 
     scalars = np.array(
         [
@@ -154,13 +155,16 @@ def _below(z: float) -> float:
 
 
 @nb.njit(cache=True, error_model="numpy")
-def run_chains(seed: int, day_of_year: NDArray[np.int64], first_day: int, table: ChainTables, out: DailyWeather) -> None:
+def run_chains(
+    seed: int, day_of_year: NDArray[np.int64], first_day: int, table: ChainTables, out: DailyWeather
+) -> None:
     """Daily chains from the chain's start through ``len(day_of_year)`` days (demand facts, section 7.1).
 
-    Every day's draws are keyed by (seed, field and district, day), so the values do not depend on how many days are made.
+    Every day's draws are keyed by (seed, field and district, day): values do not depend on how many days are made.
     """
     n = table.tmax_c.shape[1]
-    a_x, a_n, shared, a_w, with_n = table.scalars[0], table.scalars[1], table.scalars[2], table.scalars[3], table.scalars[4]
+    scalar = table.scalars
+    a_x, a_n, shared, a_w, with_n = scalar[0], scalar[1], scalar[2], scalar[3], scalar[4]
     x, low, dew = np.zeros(n), np.zeros(n), np.zeros(n)
     wet = np.zeros(n, dtype=np.bool_)
     e = np.empty((5, n))
@@ -197,13 +201,14 @@ def run_chains(seed: int, day_of_year: NDArray[np.int64], first_day: int, table:
                     td += table.regime_shift[r, 2]
             rain = 0.0
             if wet[i]:
-                shape = table.scalars[7]
-                rain = table.mm_per_wet_day[doy, i] * gamma(key64(seed, Stream.WEATHER, _AMOUNTS + day * n + i), shape) / shape
+                shape = scalar[7]
+                key = key64(seed, Stream.WEATHER, _AMOUNTS + day * n + i)
+                rain = table.mm_per_wet_day[doy, i] * gamma(key, shape) / shape
                 tmax += table.wet_tmax_k[doy]
-                tmin += table.scalars[5]
-                td += table.scalars[6]
-            tmax = min(tmax, table.scalars[8])
-            tmin = max(min(tmin, tmax - 1.0), table.scalars[9])
+                tmin += scalar[5]
+                td += scalar[6]
+            tmax = min(tmax, scalar[8])
+            tmin = max(min(tmin, tmax - 1.0), scalar[9])
             out.tmax_c[k, i] = tmax
             out.tmin_c[k, i] = tmin
             out.dew_c[k, i] = min(td, tmin + 2.0)
@@ -213,6 +218,6 @@ def run_chains(seed: int, day_of_year: NDArray[np.int64], first_day: int, table:
             out.storm_drop_k[k, i] = 0.0
             if storm < table.storm_chance[doy]:
                 within = storm / table.storm_chance[doy]
-                out.storm_h[k, i] = table.scalars[12] + within * (table.scalars[13] - table.scalars[12])
+                out.storm_h[k, i] = scalar[12] + within * (scalar[13] - scalar[12])
                 late = uniform(key64(seed, Stream.WEATHER, -8 - i), day)
-                out.storm_drop_k[k, i] = table.scalars[10] + late * (table.scalars[11] - table.scalars[10])
+                out.storm_drop_k[k, i] = scalar[10] + late * (scalar[11] - scalar[10])

@@ -1,4 +1,4 @@
-"""Expected demand per kind of consumer, state-wide, from a fixed panel of consumers: sizes the grid, predicts, calibrates."""
+"""Expected demand per kind of consumer, state-wide, from a fixed panel: sizes the grid, predicts, calibrates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The signals of a day: on-probabilities per district and quarter hour from clock, sun, weather, season and calendar."""
+"""The signals of a day: on-probabilities per district and step from clock, sun, weather, season and calendar."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from twin.datapack import read_yaml
 from twin.demand.archetypes import catalogue, is_bucketed
 from twin.demand.calendar import event_factor, group_factor
 from twin.demand.climate import Places, through_months
+from twin.demand.stable import exp
 from twin.demand.sun import darkness, elevation_deg
 from twin.demand.weather import DAY_STEPS, EPOCH, PAD, WIDTH, DayWeather
 
 STEP_HOURS = 24 / DAY_STEPS
-_CLOCK = (np.arange(WIDTH) - PAD + 0.5) * STEP_HOURS
+_CLOCK: NDArray[np.float64] = (np.arange(WIDTH, dtype=np.float64) - PAD + 0.5) * STEP_HOURS
 """Hours of the middle of each column of a day table; below 0 and above 24 in the margins. [h]"""
 
 
 class Day:
-    """One date's weather and sun over some districts; evaluates signals. Results have shape (n, buckets or 1, WIDTH)."""
+    """One date's weather and sun over some districts; evaluates signals to (n, buckets or 1, WIDTH)."""
 
     def __init__(self, weather: DayWeather, where: Places, rows: NDArray[np.int64]) -> None:
         self.date = weather.date
@@ -73,7 +74,7 @@ class Day:
         value = self.values[spec["value"]][:, None, :]
         sign = 1.0 if "above" in spec else -1.0
         middle = (spec["above"] if "above" in spec else spec["below"]) + own[None, :, None]
-        on = 1.0 / (1.0 + np.exp(-sign * (value - middle) / spec["width"]))
+        on = 1.0 / (1.0 + exp(-sign * (value - middle) / spec["width"]))
         floor = spec.get("floor", 0.0)
         return floor + (1.0 - floor) * on
 
@@ -82,7 +83,7 @@ class Day:
         spec = read_yaml("demand/signals")["farm"]
         hours = np.array(spec["hours_per_month"], dtype=float)
         share = through_months(hours)[self.date.timetuple().tm_yday - 1] / (365.25 / 12 * spec["roster_hours"])
-        dry = np.exp(-self.recent_rain_mm / spec["rain_scale_mm"])
+        dry = exp(-self.recent_rain_mm / spec["rain_scale_mm"])
         return np.minimum(share * (spec["wet_factor"] + (spec["dry_factor"] - spec["wet_factor"]) * dry), spec["cap"])
 
 
@@ -95,7 +96,7 @@ def _hours(values: list[float], minutes: float | None) -> NDArray[np.float64]:
 
 
 def roster(group: str, date: dt.date) -> NDArray[np.float64]:
-    """Supply of a farm feeder's group, 1 or 0 per column of the day's table; A and B swap every period. Shape (WIDTH,)."""
+    """Supply of a farm feeder's group, 1 or 0, shape (WIDTH,); A and B swap every period."""
     spec = read_yaml("demand/signals")["rosters"]
     if (date - EPOCH).days // spec["period_days"] % 2:
         group = {"A": "B", "B": "A"}.get(group, group)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.demand.stable import arccos, arcsin, cos, sin
+
 IST_MERIDIAN_DEG = 82.5
 """Longitude whose mean solar time is Indian standard time (UTC+05:30). [degrees]"""
 RIM_ELEVATION_DEG = -0.833
@@ -13,12 +15,12 @@ _OBLIQUITY_DEG = 23.44
 
 
 def _declination_rad(day_of_year: int) -> float:
-    return float(np.radians(_OBLIQUITY_DEG) * np.sin(2 * np.pi * (284 + day_of_year) / 365))
+    return float(np.radians(_OBLIQUITY_DEG) * sin(2 * np.pi * (284 + day_of_year) / 365))
 
 
 def _equation_of_time_h(day_of_year: int) -> float:
     b = 2 * np.pi * (day_of_year - 81) / 364
-    return float(9.87 * np.sin(2 * b) - 7.53 * np.cos(b) - 1.5 * np.sin(b)) / 60
+    return float(9.87 * sin(2 * b) - 7.53 * cos(b) - 1.5 * sin(b)) / 60
 
 
 def elevation_deg(
@@ -50,8 +52,8 @@ def elevation_deg(
     lat = np.radians(latitude_deg)[:, None]
     solar_h = hour[None, :] + ((longitude_deg - IST_MERIDIAN_DEG) / 15)[:, None] + _equation_of_time_h(day_of_year)
     angle = np.radians(15 * (solar_h - 12))
-    sine = np.sin(lat) * np.sin(decl) + np.cos(lat) * np.cos(decl) * np.cos(angle)
-    return np.degrees(np.arcsin(np.clip(sine, -1.0, 1.0)))
+    sine = sin(lat) * sin(decl) + cos(lat) * cos(decl) * cos(angle)
+    return np.degrees(arcsin(np.clip(sine, -1.0, 1.0)))
 
 
 def sunrise_h(
@@ -60,8 +62,8 @@ def sunrise_h(
     """Sunrise by Indian standard time, shape (n,). [h]"""
     decl = _declination_rad(day_of_year)
     lat = np.radians(latitude_deg)
-    rim = np.sin(np.radians(RIM_ELEVATION_DEG))
-    half_day_h = np.degrees(np.arccos((rim - np.sin(lat) * np.sin(decl)) / (np.cos(lat) * np.cos(decl)))) / 15
+    rim = sin(np.radians(RIM_ELEVATION_DEG))
+    half_day_h = np.degrees(arccos((rim - sin(lat) * sin(decl)) / (cos(lat) * cos(decl)))) / 15
     return 12 - half_day_h - (longitude_deg - IST_MERIDIAN_DEG) / 15 - _equation_of_time_h(day_of_year)
 
 

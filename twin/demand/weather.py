@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from twin.datapack import read_yaml
 from twin.demand.climate import normals, places, through_months
 from twin.demand.generator import DailyWeather, chain_tables, run_chains
+from twin.demand.stable import exp, sin
 from twin.demand.sun import sunrise_h
 from twin.errors import InputError, Problem
 from twin.streams import Stream, inverse_normal, key64, uniform
@@ -80,7 +81,7 @@ class Weather(Protocol):
 
 def saturation_hpa(temperature_c: NDArray[np.float64]) -> NDArray[np.float64]:
     """Saturation vapour pressure over water: Magnus' formula with Sonntag's (1990) constants. [hPa]"""
-    return 6.112 * np.exp(17.62 * temperature_c / (243.12 + temperature_c))
+    return 6.112 * exp(17.62 * temperature_c / (243.12 + temperature_c))
 
 
 @nb.njit(cache=True, error_model="numpy")
@@ -101,7 +102,7 @@ def indoor_c(outdoor_c: NDArray[np.float64]) -> NDArray[np.float64]:
     ``Tin(t) = Tin(t-1) + (1 - exp(-0.25 h / tau)) (T(t) - Tin(t-1))``, then + offset; shape (n, steps). [C]
     """
     spec = read_yaml("demand/weather")["indoor"]
-    gain = 1.0 - float(np.exp(-24.0 / DAY_STEPS / spec["time_constant_h"]))
+    gain = 1.0 - float(exp(-24.0 / DAY_STEPS / spec["time_constant_h"]))
     return _lagged(np.ascontiguousarray(outdoor_c), gain) + spec["offset_k"]
 
 
@@ -131,9 +132,9 @@ def within_day_c(
 
     def evening(high: NDArray[np.float64], low: NDArray[np.float64], u: NDArray[np.float64]) -> NDArray[np.float64]:
         u = np.clip(u, 0.0, 1.0)
-        return low[:, None] + (high - low)[:, None] * np.exp(-decay * u) * (1 - u)
+        return low[:, None] + (high - low)[:, None] * exp(-decay * u) * (1 - u)
 
-    rising = np.sin(np.pi / 2 * np.clip((h - sr) / (hp - sr), 0.0, 1.0))
+    rising = sin(np.pi / 2 * np.clip((h - sr) / (hp - sr), 0.0, 1.0))
     day = tmin_c[:, None] + (tmax_c - tmin_c)[:, None] * rising
     before = evening(last_tmax_c, tmin_c, (h + 24 - hp) / span)
     after = evening(tmax_c, next_tmin_c, (h - hp) / span)
@@ -207,7 +208,7 @@ class GeneratedWeather:
             noise = _noise(np.uint64(self._seed), number, spec["within_day"]["noise_knot_steps"], len(places()))
             curve += spec["within_day"]["noise_sd_k"] * noise
             since = np.arange(DAY_STEPS)[None, :] / 4 - today.storm_h[:, None]
-            cooled = today.storm_drop_k[:, None] * np.exp(-np.maximum(since, 0.0) / spec["storm"]["recovery_h"])
+            cooled = today.storm_drop_k[:, None] * exp(-np.maximum(since, 0.0) / spec["storm"]["recovery_h"])
             curve -= np.where(since >= 0, cooled, 0.0)
             if len(self._curves) > 8:
                 self._curves.pop(next(iter(self._curves)))
@@ -250,9 +251,9 @@ def _normal_extremes(date: dt.date) -> DailyWeather:
     table = normals()
     monthly_days = 365.25 / 12
     fields = [table.tmax_c, table.tmin_c, table.dew_point_c, table.rain_mm / monthly_days]
-    values = [through_months(field)[:, day].astype(np.float32) for field in fields]
+    tmax, tmin, dew, rain = (through_months(field)[:, day].astype(np.float32) for field in fields)
     n = len(places())
-    return DailyWeather(*values, np.full(n, np.nan, np.float32), np.zeros(n, np.float32))
+    return DailyWeather(tmax, tmin, dew, rain, np.full(n, np.nan, np.float32), np.zeros(n, np.float32))
 
 
 def _generate(seed: int, start: dt.date, n_days: int) -> DailyWeather:
@@ -267,8 +268,10 @@ def _generate(seed: int, start: dt.date, n_days: int) -> DailyWeather:
 def _curve_of(date: dt.date, today: DailyWeather, last: DailyWeather, after: DailyWeather) -> NDArray[np.float64]:
     here = places()
     rise = sunrise_h(here.latitude, here.longitude, date.timetuple().tm_yday)
-    values = (np.asarray(v, dtype=np.float64) for v in (today.tmax_c, today.tmin_c, after.tmin_c, last.tmax_c))
-    return within_day_c(*values, rise, np.arange(DAY_STEPS) / 4)
+    high, low, next_low, last_high = (
+        np.asarray(v, dtype=np.float64) for v in (today.tmax_c, today.tmin_c, after.tmin_c, last.tmax_c)
+    )
+    return within_day_c(high, low, next_low, last_high, rise, np.arange(DAY_STEPS) / 4)
 
 
 def _assemble(
@@ -276,7 +279,7 @@ def _assemble(
     outdoor: NDArray[np.float64],
     dew: list[NDArray[np.float32]],
     rain_mm: NDArray[np.float32],
-    recent_mm: NDArray[np.float64],
+    recent_mm: NDArray[np.floating],
     storm_h: NDArray[np.float32],
 ) -> DayWeather:
     """A day with its margins from three days' outdoor curves (n, 288) and noon dew points."""
@@ -294,7 +297,7 @@ def finish_day(
     recent_mm: NDArray[np.floating],
     storm_h: NDArray[np.floating],
 ) -> DayWeather:
-    """`DayWeather` from outdoor temperature and vapour pressure of the day before, the day and the day after, (n, 288)."""
+    """`DayWeather` from outdoor temperature and vapour pressure of three days around it, shape (n, 288) each."""
     cut = slice(DAY_STEPS - PAD, 2 * DAY_STEPS + PAD)
     indoor = indoor_c(outdoor)
     return DayWeather(
