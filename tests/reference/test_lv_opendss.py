@@ -55,10 +55,10 @@ def build(case: LvCase, rating_kva: float) -> None:
                 f"new line.v{c}_{p} phases=1 bus1=p{pole}.{p + 1} bus2=p{pole}.{behind} r1={z.real:.12g} "
                 f"x1={z.imag:.12g} r0={z.real:.12g} x0={z.imag:.12g} c1=0 c0=0 length=1"
             )
-            kvar = kw * float(case.zips[c, 3:].sum())
+            kv, kvar = LV_NOMINAL_PU * LV_BASE_V / 1000, kw * float(case.zips[c, 3:].sum())
             run(
-                f"new load.l{c}_{p} phases=1 conn=wye bus1=p{pole}.{behind}.4 "
-                f"kv={LV_NOMINAL_PU * LV_BASE_V / 1000:.12g} kw={kw:.12g} kvar={kvar:.12g} model=8 zipv=({zip_v} {zip_v} 0) vminpu=0.1 vmaxpu=2"
+                f"new load.l{c}_{p} phases=1 conn=wye bus1=p{pole}.{behind}.4 kv={kv:.12g} kw={kw:.12g} "
+                f"kvar={kvar:.12g} model=8 zipv=({zip_v} {zip_v} 0) vminpu=0.1 vmaxpu=2"
             )
     run("set maxiterations=200")
     run("set tolerance=1e-10")

@@ -119,8 +119,8 @@ def _equivalent(
     the DT's to the power ``k = 1 / (1 - (2 - n0) d)``; used has n0 k, current (n0 - 1) k, losses twice that.
     """
     used, used_q = np.float64(totals[kernel.USED * W + lane]), np.float64(totals[kernel.USED_Q * W + lane])
-    n_p = (2 * totals[kernel.P_Z * W + lane] + totals[kernel.P_I * W + lane]) / used if used != 0 else 0.0
-    n_q = (2 * totals[kernel.Q_Z * W + lane] + totals[kernel.Q_I * W + lane]) / used_q if used_q != 0 else 0.0
+    n_p = totals[kernel.SLOPE_P * W + lane] / used if used != 0 else 0.0
+    n_q = totals[kernel.SLOPE_Q * W + lane] / used_q if used_q != 0 else 0.0
     share = totals[kernel.P_Z * W + lane] / used if used != 0 else 0.0
     drop = 1 - totals[kernel.P_U * W + lane] / (v * used) if used != 0 else 0.0
     k = 1 / max(1 - (2 - n_p) * drop, LEAST_SLOPE)

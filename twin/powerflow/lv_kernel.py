@@ -24,7 +24,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.powerflow.lanes import absolute, fma, maximum, minimum, sqrt, vector, where_above
+from twin.powerflow.lanes import absolute, fma, sqrt, vector, where_above
 from twin.powerflow.lv_tiles import COEFFICIENTS, LANES, LvOptions, LvScratch, LvTiles
 from twin.units import LV_NOMINAL_PU
 
@@ -36,7 +36,7 @@ SLOT = 6 * W
 HALF_SQRT3 = float(np.sqrt(0.75))
 
 USED, USED_Q, LOSS, LOSS_Q, DT, DT_Q, SENT, SENT_Q = 0, 1, 2, 3, 4, 5, 6, 7
-P_Z, P_I, Q_Z, Q_I, P_U, U_MIN, U_END, SUM_I = 8, 9, 10, 11, 12, 13, 14, 15
+P_Z, SLOPE_P, SLOPE_Q, P_U, U_MIN, U_END, SUM_I = 8, 9, 10, 11, 12, 13, 14
 WEIGHT, RESIDUAL, PREVIOUS, LIMIT, MASK = 0, W, 2 * W, 3 * W, 4 * W
 
 
@@ -52,6 +52,12 @@ def prepare_legs(lv: LvTiles, k: int, zips: NDArray[np.float32], coefficients: N
             coefficients[at + 3 * half + 2] = share * zips[consumer, 3 * half + 2]
         coefficients[at + 6] = lv.service_pu[leg, 0]
         coefficients[at + 7] = lv.service_pu[leg, 1]
+
+
+@nb.njit(inline="always")
+def _inverse(u: Any, clamp: Any) -> Any:
+    """One over the voltage, or over the clamp where that is higher. A NaN is lost here, not in the voltage itself."""
+    return 1.0 / where_above(clamp, u, clamp, u)
 
 
 @nb.njit(inline="always")
@@ -101,7 +107,7 @@ def start(lv: LvTiles, k: int, kw: NDArray[np.float32], t: int, scratch: LvScrat
     for i in range(lv.dt_pole_ptr[k + 1] - first_pole):
         for phase in range(3):
             re, im = load(scratch.voltage, 2 * phase * W), load(scratch.voltage, (2 * phase + 1) * W)
-            w = 1.0 / maximum(sqrt(fma(re, re, im * im)), clamp)
+            w = _inverse(sqrt(fma(re, re, im * im)), clamp)
             sum_re, sum_im = zero, zero
             group = 3 * (first_pole + i) + phase
             for leg in range(lv.group_ptr[group], lv.group_ptr[group + 1]):
@@ -146,7 +152,7 @@ def forward(lv: LvTiles, k: int, kw: NDArray[np.float32], t: int, scratch: LvScr
                 own, c = 2 * j * W, j * COEFFICIENTS
                 old_re, old_im = load(current, own), load(current, own + W)
                 a, b = _behind_service(re, im, old_re, old_im, coefficients[c + 6], coefficients[c + 7])
-                w = 1.0 / maximum(sqrt(fma(a, a, b * b)), clamp)
+                w = _inverse(sqrt(fma(a, a, b * b)), clamp)
                 g, h = _conductance(load(kw, lv.leg_consumer[leg] * stride + t), w, coefficients, c)
                 i_re, i_im = fma(g, a, h * b), g * b - h * a
                 store(current, own, i_re)
@@ -177,7 +183,7 @@ def forward_weighted(
                 own, c = 2 * j * W, j * COEFFICIENTS
                 old_re, old_im = load(current, own), load(current, own + W)
                 a, b = _behind_service(re, im, old_re, old_im, coefficients[c + 6], coefficients[c + 7])
-                w = 1.0 / maximum(sqrt(fma(a, a, b * b)), clamp)
+                w = _inverse(sqrt(fma(a, a, b * b)), clamp)
                 g, h = _conductance(load(kw, lv.leg_consumer[leg] * stride + t), w, coefficients, c)
                 d_re, d_im = fma(g, a, h * b) - old_re, g * b - h * a - old_im
                 residual = residual + (absolute(d_re) + absolute(d_im))
@@ -231,7 +237,7 @@ def forward_with_sums(
     voltage, branch, current, coefficients = scratch.voltage, scratch.branch, scratch.current, scratch.coefficients
     totals, stride, clamp, zero = scratch.totals, kw.shape[1], options.clamp_pu, splat(0.0)
     mask, residual = load(scratch.lane, MASK), zero
-    used, used_q, loss, loss_q, p_z, p_i, q_z, q_i, p_u = zero, zero, zero, zero, zero, zero, zero, zero, zero
+    used, used_q, loss, loss_q, p_z, slope_p, slope_q, p_u = zero, zero, zero, zero, zero, zero, zero, zero
     u_min, u_end = splat(np.inf), splat(np.inf)
     _source_power(voltage, branch, totals, mask)
     for i in range(lv.dt_pole_ptr[k + 1] - first_pole):
@@ -247,16 +253,16 @@ def forward_with_sums(
         for phase in range(3):
             slot = at + 2 * phase * W
             re, im, sum_re, sum_im = load(voltage, slot), load(voltage, slot + W), zero, zero
-            u_end = minimum(u_end, fma(re, re, im * im))
+            square = fma(re, re, im * im)
+            u_end = where_above(u_end, square, square, u_end)
             group = 3 * (first_pole + i) + phase
             for leg in range(lv.group_ptr[group], lv.group_ptr[group + 1]):
                 j = leg - first_leg
                 own, c = 2 * j * W, j * COEFFICIENTS
                 old_re, old_im = load(current, own), load(current, own + W)
                 a, b = _behind_service(re, im, old_re, old_im, coefficients[c + 6], coefficients[c + 7])
-                square = fma(a, a, b * b)
-                u = sqrt(square)
-                w = 1.0 / maximum(u, clamp)
+                u = sqrt(fma(a, a, b * b))
+                w = _inverse(u, clamp)
                 demand = load(kw, lv.leg_consumer[leg] * stride + t)
                 g, h = _conductance(demand, w, coefficients, c)
                 i_re, i_im = fma(g, a, h * b), g * b - h * a
@@ -267,14 +273,17 @@ def forward_with_sums(
 
                 leg_p, leg_q = fma(a, old_re, b * old_im), b * old_re - a * old_im
                 _keep(scratch.used, j, mask, leg_p)
-                used, used_q, p_u, u_min = used + leg_p, used_q + leg_q, fma(leg_p, u, p_u), minimum(u_min, u)
+                used, used_q, p_u = used + leg_p, used_q + leg_q, fma(leg_p, u, p_u)
+                u_min = where_above(u_min, u, u, u_min)
                 heat = fma(old_re, old_re, old_im * old_im)
                 loss, loss_q = fma(coefficients[c + 6], heat, loss), fma(coefficients[c + 7], heat, loss_q)
                 # Below the clamp the whole load is a constant impedance.
-                p_z = p_z + where_above(clamp, u, leg_p, demand * coefficients[c] * square)
-                p_i = p_i + where_above(clamp, u, zero, demand * coefficients[c + 1] * u)
-                q_z = q_z + where_above(clamp, u, leg_q, demand * coefficients[c + 3] * square)
-                q_i = q_i + where_above(clamp, u, zero, demand * coefficients[c + 4] * u)
+                scaled, twice = demand * u, u + u
+                p_z = p_z + where_above(clamp, u, leg_p, scaled * u * coefficients[c])
+                slope = scaled * fma(twice, coefficients[c], coefficients[c + 1])
+                slope_p = slope_p + where_above(clamp, u, leg_p + leg_p, slope)
+                slope = scaled * fma(twice, coefficients[c + 3], coefficients[c + 4])
+                slope_q = slope_q + where_above(clamp, u, leg_q + leg_q, slope)
             store(branch, slot, sum_re)
             store(branch, slot + W, sum_im)
     store(scratch.lane, RESIDUAL, residual)
@@ -283,9 +292,8 @@ def forward_with_sums(
     _keep(totals, LOSS, mask, loss)
     _keep(totals, LOSS_Q, mask, loss_q)
     _keep(totals, P_Z, mask, p_z)
-    _keep(totals, P_I, mask, p_i)
-    _keep(totals, Q_Z, mask, q_z)
-    _keep(totals, Q_I, mask, q_i)
+    _keep(totals, SLOPE_P, mask, slope_p)
+    _keep(totals, SLOPE_Q, mask, slope_q)
     _keep(totals, P_U, mask, p_u)
     _keep(totals, U_MIN, mask, u_min)
     _keep(totals, U_END, mask, sqrt(u_end))

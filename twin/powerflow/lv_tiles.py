@@ -136,7 +136,7 @@ class TileOut(NamedTuple):
     """`OK`, `NOT_CONVERGED` or `NOT_FINITE`."""
 
 
-N_TOTALS = 16
+N_TOTALS = 15
 COEFFICIENTS = 8
 CLAMP_OF_NOMINAL = 0.8
 

@@ -12,19 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.powerflow import radial_kernel as kernel
-from twin.powerflow.lanes import absolute, fma, sqrt
-from twin.powerflow.radial_kernel import (
-    CHANGE,
-    HEAD,
-    PREVIOUS,
-    WEIGHT,
-    add,
-    equivalent_kw,
-    load,
-    power,
-    put,
-    splat,
-)
+from twin.powerflow.radial_kernel import CHANGE, HEAD, PREVIOUS, WEIGHT, equivalent_kw
 from twin.powerflow.radial_tree import (
     NOT_CONVERGED,
     NOT_FINITE,
@@ -101,44 +89,19 @@ def _iterate(tree: RadialTree, options: RadialOptions, scratch: RadialScratch) -
 
 
 @nb.njit(cache=True, error_model="numpy")
-def _write_nodes(tree: RadialTree, t: int, n: int, steps: int, scratch: RadialScratch, out: RadialOut) -> None:
-    """Voltages and currents of ``n`` steps from t."""
-    voltage, current, row = scratch.voltage, scratch.current, scratch.row
-    for i in range(len(tree.parent)):
-        k, at = 2 * W * i, i * steps + t
-        a, b, i_re, i_im = load(voltage, k), load(voltage, k + W), load(current, k), load(current, k + W)
-        put(sqrt(fma(a, a, b * b)), row, out.v_pu, at, n)
-        put(a, row, out.v_re_pu, at, n)
-        put(b, row, out.v_im_pu, at, n)
-        put(sqrt(fma(i_re, i_re, i_im * i_im)), row, out.i_pu, at, n)
-
-
-@nb.njit(cache=True, error_model="numpy")
-def _write_sums(
-    tree: RadialTree, branch_class: NDArray[np.uint8], t: int, n: int, steps: int, scratch: RadialScratch,
-    out: RadialOut,
-) -> None:  # fmt: skip
-    """Losses by class from the branch currents, loads, head and closure of ``n`` steps from t."""
-    voltage, current, row = scratch.voltage, scratch.current, scratch.row
-    loads, lost = splat(0.0), splat(0.0)
-    out.loss_kw[:, t : t + n] = 0.0
-    out.shunt_kw[:, t : t + n] = 0.0
-    for i in range(len(tree.parent)):
-        k, at = 2 * W * i, np.intp(branch_class[i]) * steps + t
-        a, b, i_re, i_im = load(voltage, k), load(voltage, k + W), load(current, k), load(current, k + W)
-        square = fma(a, a, b * b)
-        p, _ = power(scratch.coefficients, 8 * W * i, sqrt(square))
-        series = (tree.r_pu[i] if i > 0 else 0.0) * fma(i_re, i_re, i_im * i_im)
-        shunt = tree.g_pu[i] * square
-        loads, lost = loads + p, lost + (series + shunt)
-        add(series * KW_PER_MW, row, out.loss_kw, at, n)
-        add(shunt * KW_PER_MW, row, out.shunt_kw, at, n)
-    head = load(scratch.lane, HEAD)
-    p_head = head * load(current, 0)
-    put(p_head * KW_PER_MW, row, out.p_head_kw, t, n)
-    put(head * load(current, W) * -KW_PER_MW, row, out.q_head_kvar, t, n)
-    put(loads * KW_PER_MW, row, out.load_kw, t, n)
-    put(absolute(p_head - loads - lost) / absolute(p_head), row, out.closure, t, n)
+def _write_sums(t: int, n: int, scratch: RadialScratch, out: RadialOut) -> None:
+    """Head, loads, losses by class and closure of ``n`` steps from t."""
+    sums, lane = scratch.sums, scratch.lane
+    for j in range(n):
+        p_head = lane[HEAD + j] * scratch.current[j]
+        out.p_head_kw[t + j] = p_head * KW_PER_MW
+        out.q_head_kvar[t + j] = -lane[HEAD + j] * scratch.current[W + j] * KW_PER_MW
+        out.load_kw[t + j] = sums[j] * KW_PER_MW
+        # With nothing sent there is nothing to compare with.
+        out.closure[t + j] = abs(p_head - sums[j] - sums[W + j]) / abs(p_head) if p_head != 0 else 0.0
+        for kind in range(len(out.loss_kw)):
+            out.loss_kw[kind, t + j] = sums[(2 + 2 * kind) * W + j] * KW_PER_MW
+            out.shunt_kw[kind, t + j] = sums[(3 + 2 * kind) * W + j] * KW_PER_MW
 
 
 @nb.njit(cache=True, error_model="numpy")
@@ -149,8 +112,6 @@ def _write_status(
     for lane in range(n):
         step, change = t + lane, scratch.lane[PREVIOUS + lane]
         out.sweeps[step] = scratch.lane_sweeps[lane]
-        if out.p_head_kw[step] == 0:
-            out.closure[step] = 0.0  # nothing sent, nothing to compare with
         finite = np.isfinite(change) and np.isfinite(out.p_head_kw[step]) and np.isfinite(out.q_head_kvar[step])
         out.status[step] = NOT_FINITE if not finite else OK if change <= options.tolerance else NOT_CONVERGED
         if out.status[step] != OK:
@@ -200,6 +161,10 @@ def sweep(
         n = min(W, steps - t)
         kernel.prepare(tree, loads, v_head_pu, ratio, t, n, scratch)
         _iterate(tree, options, scratch)
-        _write_nodes(tree, t, n, steps, scratch, out)
-        _write_sums(tree, branch_class, t, n, steps, scratch, out)
+        if n == W:
+            kernel.put_nodes(scratch, len(tree.parent), t, out)
+        else:
+            kernel.put_some_nodes(scratch, len(tree.parent), t, n, out)
+        kernel.sum_nodes(tree, branch_class, len(out.loss_kw), scratch)
+        _write_sums(t, n, scratch, out)
         _write_status(tree, t, n, options, scratch, out)

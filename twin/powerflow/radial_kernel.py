@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.powerflow.lanes import absolute, fma, maximum, sqrt, vector, where_above
-from twin.powerflow.radial_tree import NodeLoads, RadialScratch, RadialTree, W
+from twin.powerflow.radial_tree import NodeLoads, RadialOut, RadialScratch, RadialTree, W
 from twin.units import KW_PER_MW
 
 _bundle = vector(W, np.float64)
@@ -30,14 +30,35 @@ def equivalent_kw(used: float, loss: float, n_used: float, n_loss: float, s: flo
 
 
 @nb.njit(cache=True, error_model="numpy")
-def _fetch(source: NDArray[np.float64], i: int, t: int, n: int, target: NDArray[np.float64], at: int) -> None:
-    """Copy ``n`` steps of row i from t into a bundle; the other lanes repeat the last, and are never read back."""
-    steps = source.shape[1]
-    if n == W:
-        store(target, at, load(source, i * steps + t))
-    else:
+def _take(loads: NodeLoads, n_nodes: int, t: int, coefficients: NDArray[np.float64]) -> None:
+    """Copy a whole bundle of loads from step t, node by node, in the order of `NodeLoads`."""
+    steps = loads.used_kw.shape[1]
+    for i in range(n_nodes):
+        at, source = i * 8 * W, i * steps + t
+        store(coefficients, at, load(loads.used_kw, source))
+        store(coefficients, at + W, load(loads.loss_kw, source))
+        store(coefficients, at + 2 * W, load(loads.q_kvar, source))
+        store(coefficients, at + 3 * W, load(loads.v0_pu, source))
+        store(coefficients, at + 4 * W, load(loads.n_used, source))
+        store(coefficients, at + 5 * W, load(loads.n_loss, source))
+        store(coefficients, at + 6 * W, load(loads.n_q, source))
+        store(coefficients, at + 7 * W, load(loads.s, source))
+
+
+@nb.njit(cache=True, error_model="numpy")
+def _take_some(loads: NodeLoads, n_nodes: int, t: int, n: int, coefficients: NDArray[np.float64]) -> None:
+    """As `_take` where only ``n`` steps are left; the other lanes repeat the last, and are never read back."""
+    for i in range(n_nodes):
         for lane in range(W):
-            target[at + lane] = source[i, t + min(lane, n - 1)]
+            at, step = i * 8 * W + lane, t + min(lane, n - 1)
+            coefficients[at] = loads.used_kw[i, step]
+            coefficients[at + W] = loads.loss_kw[i, step]
+            coefficients[at + 2 * W] = loads.q_kvar[i, step]
+            coefficients[at + 3 * W] = loads.v0_pu[i, step]
+            coefficients[at + 4 * W] = loads.n_used[i, step]
+            coefficients[at + 5 * W] = loads.n_loss[i, step]
+            coefficients[at + 6 * W] = loads.n_q[i, step]
+            coefficients[at + 7 * W] = loads.s[i, step]
 
 
 @nb.njit(cache=True, error_model="numpy")
@@ -65,22 +86,16 @@ def prepare(
     scratch: RadialScratch,
 ) -> None:  # fmt: skip
     """Take the bundle of ``n`` steps from t."""
-    coefficients, by_step = scratch.coefficients, ratio.shape[1] > 1
-    for i in range(len(tree.parent)):
-        at = i * 8 * W
-        _fetch(loads.used_kw, i, t, n, coefficients, at)
-        _fetch(loads.loss_kw, i, t, n, coefficients, at + W)
-        _fetch(loads.q_kvar, i, t, n, coefficients, at + 2 * W)
-        _fetch(loads.v0_pu, i, t, n, coefficients, at + 3 * W)
-        _fetch(loads.n_used, i, t, n, coefficients, at + 4 * W)
-        _fetch(loads.n_loss, i, t, n, coefficients, at + 5 * W)
-        _fetch(loads.n_q, i, t, n, coefficients, at + 6 * W)
-        _fetch(loads.s, i, t, n, coefficients, at + 7 * W)
-        _polynomials(coefficients, at)
-        if by_step:
-            _fetch(ratio, i, t, n, scratch.ratio, i * W)
-        else:
-            store(scratch.ratio, i * W, splat(ratio[i, 0]))
+    n_nodes, by_step = len(tree.parent), ratio.shape[1] > 1
+    if n == W:
+        _take(loads, n_nodes, t, scratch.coefficients)
+    else:
+        _take_some(loads, n_nodes, t, n, scratch.coefficients)
+    for i in range(n_nodes):
+        for lane in range(W):
+            scratch.ratio[i * W + lane] = ratio[i, t + min(lane, n - 1) if by_step else 0]
+    for i in range(n_nodes):
+        _polynomials(scratch.coefficients, i * 8 * W)
         store(scratch.ratio, i * W, 1.0 / load(scratch.ratio, i * W))
     for lane in range(W):
         scratch.lane[HEAD + lane] = v_head[t + min(lane, n - 1)]
@@ -157,23 +172,50 @@ def forward(tree: RadialTree, tolerance: float, damped: bool, scratch: RadialScr
     store(scratch.lane, CHANGE, where_above(last, tolerance, worst, last))
 
 
-@nb.njit(inline="always")
-def put(value: Any, row: Any, target: Any, at: Any, n: Any) -> None:
-    """Write the first ``n`` lanes to a result from flat index ``at``."""
-    if n == W:
-        store(target, at, value)
-    else:
-        store(row, 0, value)
-        for lane in range(n):
-            target.ravel()[at + lane] = row[lane]
+@nb.njit(cache=True, error_model="numpy")
+def put_nodes(scratch: RadialScratch, n_nodes: int, t: int, out: RadialOut) -> None:
+    """Write a whole bundle of voltages and currents from step t."""
+    voltage, current, steps = scratch.voltage, scratch.current, out.v_pu.shape[1]
+    for i in range(n_nodes):
+        k, at = 2 * W * i, i * steps + t
+        a, b, i_re, i_im = load(voltage, k), load(voltage, k + W), load(current, k), load(current, k + W)
+        store(out.v_pu, at, sqrt(fma(a, a, b * b)))
+        store(out.v_re_pu, at, a)
+        store(out.v_im_pu, at, b)
+        store(out.i_pu, at, sqrt(fma(i_re, i_re, i_im * i_im)))
 
 
-@nb.njit(inline="always")
-def add(value: Any, row: Any, target: Any, at: Any, n: Any) -> None:
-    """Add the first ``n`` lanes to a result from flat index ``at``."""
-    if n == W:
-        store(target, at, load(target, at) + value)
-    else:
-        store(row, 0, value)
+@nb.njit(cache=True, error_model="numpy")
+def put_some_nodes(scratch: RadialScratch, n_nodes: int, t: int, n: int, out: RadialOut) -> None:
+    """As `put_nodes` where only ``n`` steps are left."""
+    voltage, current, row = scratch.voltage, scratch.current, scratch.row
+    for i in range(n_nodes):
+        k = 2 * W * i
+        a, b, i_re, i_im = load(voltage, k), load(voltage, k + W), load(current, k), load(current, k + W)
+        store(row, 0, sqrt(fma(a, a, b * b)))
+        store(row, W, sqrt(fma(i_re, i_re, i_im * i_im)))
         for lane in range(n):
-            target.ravel()[at + lane] += row[lane]
+            out.v_pu[i, t + lane], out.i_pu[i, t + lane] = row[lane], row[W + lane]
+            out.v_re_pu[i, t + lane], out.v_im_pu[i, t + lane] = voltage[k + lane], voltage[k + W + lane]
+
+
+@nb.njit(cache=True, error_model="numpy")
+def sum_nodes(tree: RadialTree, branch_class: NDArray[np.uint8], n_classes: int, scratch: RadialScratch) -> None:
+    """Sums over the nodes, from voltages and branch currents, into ``scratch.sums``.
+
+    Bundles 0 and 1 take the loads and all losses, then come series and shunt losses of each class.
+    """
+    voltage, current, sums, loads, lost = scratch.voltage, scratch.current, scratch.sums, splat(0.0), splat(0.0)
+    sums[: (2 + 2 * n_classes) * W] = 0.0
+    for i in range(len(tree.parent)):
+        k, at = 2 * W * i, (2 + 2 * np.intp(branch_class[i])) * W
+        a, b, i_re, i_im = load(voltage, k), load(voltage, k + W), load(current, k), load(current, k + W)
+        square = fma(a, a, b * b)
+        p, _ = power(scratch.coefficients, 8 * W * i, sqrt(square))
+        series = (tree.r_pu[i] if i > 0 else 0.0) * fma(i_re, i_re, i_im * i_im)
+        shunt = tree.g_pu[i] * square
+        loads, lost = loads + p, lost + (series + shunt)
+        store(sums, at, load(sums, at) + series)
+        store(sums, at + W, load(sums, at + W) + shunt)
+    store(sums, 0, loads)
+    store(sums, W, lost)

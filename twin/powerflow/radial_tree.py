@@ -19,6 +19,8 @@ from twin.powerflow.lanes import aligned
 
 W = 8
 """Steps that the kernel carries at once."""
+MOST_CLASSES = 256
+"""Classes of branches that a byte can tell apart."""
 
 OK, NOT_CONVERGED, NOT_FINITE = 0, 1, 2
 """Status of a state: solved; no solution found; input or result not a number."""
@@ -84,7 +86,9 @@ class RadialScratch(NamedTuple):
     lane_sweeps: NDArray[np.uint8]
     """Sweeps made per lane. [W]"""
     row: NDArray[np.float64]
-    """One bundle of a result. [W]"""
+    """Two bundles of a result. [2 * W]"""
+    sums: NDArray[np.float64]
+    """Sums over the nodes: loads, losses, then two bundles per class. [(2 + 2 * MOST_CLASSES) * W]"""
 
 
 class RadialOut(NamedTuple):
@@ -130,7 +134,8 @@ def radial_scratch(n_nodes: int) -> RadialScratch:
         ratio=aligned(n_nodes * W, np.float64),
         lane=aligned(4 * W, np.float64),
         lane_sweeps=np.zeros(W, np.uint8),
-        row=aligned(W, np.float64),
+        row=aligned(2 * W, np.float64),
+        sums=aligned((2 + 2 * MOST_CLASSES) * W, np.float64),
     )
 
 
