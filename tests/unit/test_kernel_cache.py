@@ -1,0 +1,39 @@
+"""The kernel cache is keyed by all that a kernel is made of, and the instruction set is the fixed one."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import numba
+
+from twin import kernels
+
+
+def copy_into(folder: Path) -> ModuleType:
+    """The module as if it lived in another package."""
+    (folder / "kernels.py").write_bytes(Path(kernels.__file__).read_bytes())
+    spec = importlib.util.spec_from_file_location("copied_kernels", folder / "kernels.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_constants_beside_a_kernel_count_and_other_folders_do_not(tmp_path: Path) -> None:
+    for name, text in (("flow/kernel.py", "import numba"), ("flow/width.py", "W = 8"), ("pages/page.py", "A = 1")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    module = copy_into(tmp_path)
+    before = module.source_hash()
+    (tmp_path / "pages/page.py").write_text("A = 2")
+    assert module.source_hash() == before
+    (tmp_path / "flow/width.py").write_text("W = 4")
+    assert module.source_hash() != before
+
+
+def test_numba_compiles_for_the_instruction_set_of_the_manifest() -> None:
+    """Also where numba was imported first, as pandapower does."""
+    assert (numba.config.CPU_NAME or "host") == kernels.instruction_set()
