@@ -121,7 +121,7 @@ def main():
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--per-class", type=int, nargs=4, default=None)
     parser.add_argument("--no-year", action="store_true")
-    parser.add_argument("--expected", action="store_true", help="the year with expected demand instead of drawn demand")
+    parser.add_argument("--drawn", action="store_true", help="the year with drawn demand instead of its expectation")
     asked = parser.parse_args()
     seed = asked.seed
     design = design_kind_kw(seed)
@@ -188,7 +188,7 @@ def main():
         for when, n_days in typical_days(year):
             tables = day_tables(0, weather, when)
             for f, w, s in zip(built, kwh_weight, stratum, strict=True):
-                d = solve_day(f, tables, seed, mean_tile if asked.expected else draw_tile)
+                d = solve_day(f, tables, seed, draw_tile if asked.drawn else mean_tile)
                 row = w * n_days * HOURS * np.array([d.sent_kw.sum(), d.used_kw.sum(), d.loss_11kv_kw.sum(), d.loss_dt_kw.sum(), d.loss_lv_kw.sum()])
                 total += row
                 by_class[s % 4] += row

@@ -19,6 +19,8 @@ from twin.powerflow.radial import RadialTree
 from twin.streams import Stream, key64, normal, uniform, uniforms
 
 _FEEDER_TREE = int(Stream.FEEDER_TREE)
+_PLACE_DRAW = 1 << 20
+"""Offset of the draws that place DTs among a feeder's draws."""
 
 
 class FeederStatic(NamedTuple):
@@ -98,9 +100,11 @@ def build_feeder(state: StateGrid, feeder_row: int, design_kw: NDArray[np.float6
     peak_kw, rating, old, planned = lv_network.rate_dts(
         seed64, first_dt, dt, kind, sanctioned_kw, design_kw, n_dts, rule, lv_rule
     )
-    up, km, conductor, drop = plan_tree(seed64, feeder_row, feeder_class, peak_kw, tree_rules())
+    up, km, conductor, drop, node_of_dt = plan_tree(
+        seed64, feeder_row, feeder_class, peak_kw, lv_rule.ratings_kva[rating], tree_rules()
+    )
     parent, span_m, lv_conductor, z_pu = lv_network.lv_lines(
-        seed64, first_dt, feeder_class, pole_ptr, dt, pole, phases, phase, planned, drop[1:], rating, old, lv_rule
+        seed64, first_dt, feeder_class, pole_ptr, dt, pole, phases, phase, planned, drop[node_of_dt], rating, old, lv_rule
     )
     leg_ptr, group_ptr, leg_consumer, leg_share, service_pu = lv_network.connect(
         pole_ptr, consumer_ptr, phases, phase, pole, sanctioned_kw, service_m, rule
@@ -115,7 +119,7 @@ def build_feeder(state: StateGrid, feeder_row: int, design_kw: NDArray[np.float6
         leg_consumer=leg_consumer,
         leg_share=leg_share,
         service_pu=service_pu,
-        iron_kw=lv_rule.iron_kw[old, rating],
+        iron_kw=lv_rule.iron_kw[old, rating] + lv_rule.meter_kw * np.diff(consumer_ptr),
         magnetising_kvar=lv_rule.magnetising_kvar[old, rating],
     )
     ids = first + np.arange(len(dt))
@@ -138,7 +142,7 @@ def build_feeder(state: StateGrid, feeder_row: int, design_kw: NDArray[np.float6
         rating_kva=lv_rule.ratings_kva[rating],
         old_stock=old,
         dt_design_kw=peak_kw,
-        node_of_dt=np.arange(1, n_dts + 1, dtype=np.int32),
+        node_of_dt=node_of_dt,
         lv_conductor=lv_conductor,
         span_m=span_m,
         lv=tiles,
@@ -164,9 +168,17 @@ def _vendors(state: StateGrid, feeder_row: int, seed: int, ids: NDArray[np.int64
 
 @nb.njit(cache=True, error_model="numpy")
 def plan_tree(
-    seed: int, feeder: int, feeder_class: int, dt_kw: NDArray[np.float64], rule: TreeRules
-) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int16], NDArray[np.float64]]:
-    """Parent, length [km], conductor and planned drop [pu] of every 11 kV node; node k + 1 is DT k, node 0 the PSS's bus.
+    seed: int,
+    feeder: int,
+    feeder_class: int,
+    dt_kw: NDArray[np.float64],
+    rating_kva: NDArray[np.float64],
+    rule: TreeRules,
+) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int16], NDArray[np.float64], NDArray[np.int32]]:
+    """Parent, length [km], conductor and planned drop [pu] of every 11 kV node, and the node of every DT.
+
+    Node 0 is the PSS's bus, every other node a DT. The higher a DT is loaded the nearer it stands to the PSS, with some
+    chance: overloaded DTs were replaced first where the voltage was low.
 
     The first DTs stand on the trunk, the others on spurs of a few. Feeders were extended until their ends complained: the
     total length is what a drawn limit of the drop to the farthest end allows, up to the class's longest. The trunk's
@@ -191,12 +203,34 @@ def plan_tree(
     km = weight / weight.sum()
     limit = rule.drop_limit[feeder_class] * math.exp(rule.drop_log_sd * normal(key, 1))
     least = rule.least_km[feeder_class] * min(1.0, math.sqrt(n / rule.typical_dts[feeder_class]))
-    code, drop = _trunk_conductor(feeder_class, parent, km, dt_kw, trunk, limit / least, rule)
+    node = _nodes(key, parent, km, dt_kw / rating_kva, rule.place_noise)
+    node_kw = np.zeros(n + 1)
+    node_kw[node] = dt_kw
+    code, drop = _trunk_conductor(feeder_class, parent, km, node_kw, trunk, limit / least, rule)
     longest = rule.most_km[feeder_class] * (1.0 - rule.short_share * uniform(key, 0))
     total = min(limit / drop.max(), longest)
     conductor = np.full(n + 1, rule.spur_conductor[feeder_class], np.int16)
     conductor[: trunk + 1] = code
-    return parent, total * km, conductor, total * drop
+    return parent, total * km, conductor, total * drop, node
+
+
+@nb.njit(cache=True, error_model="numpy")
+def _nodes(
+    key: int, parent: NDArray[np.int32], km: NDArray[np.float64], loading: NDArray[np.float64], noise: float
+) -> NDArray[np.int32]:
+    """Node of every DT: nodes by the drop that equal DTs would make, DTs by falling loading with lognormal chance."""
+    n = len(parent)
+    flow, drop = np.ones(n), np.zeros(n)
+    for i in range(n - 1, 0, -1):
+        flow[parent[i]] += flow[i]
+    for i in range(1, n):
+        drop[i] = drop[parent[i]] + flow[i] * km[i]
+    score = np.empty(n - 1)
+    for k in range(n - 1):
+        score[k] = -math.log(loading[k]) + noise * normal(key, _PLACE_DRAW + k)
+    out = np.empty(n - 1, np.int32)
+    out[np.argsort(score, kind="mergesort")] = 1 + np.argsort(drop[1:], kind="mergesort")
+    return out
 
 
 @nb.njit(cache=True, error_model="numpy")
@@ -204,7 +238,7 @@ def _trunk_conductor(
     feeder_class: int,
     parent: NDArray[np.int32],
     km: NDArray[np.float64],
-    dt_kw: NDArray[np.float64],
+    node_kw: NDArray[np.float64],
     trunk: int,
     limit: float,
     rule: TreeRules,
@@ -214,8 +248,7 @@ def _trunk_conductor(
     ``km``: lengths of a feeder of one kilometre; ``limit`` and drop are per kilometre of it. [pu]
     """
     n, tan = len(parent), rule.tan_phi[feeder_class]
-    flow = np.zeros(n)
-    flow[1:] = dt_kw * rule.loss_allowance
+    flow = node_kw * rule.loss_allowance
     for i in range(n - 1, 0, -1):
         flow[parent[i]] += flow[i]
     ampere = flow[0] * math.sqrt(1.0 + tan * tan) / (math.sqrt(3.0) * KV_11)

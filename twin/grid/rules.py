@@ -16,7 +16,7 @@ from twin.grid.settings import synthesis
 from twin.grid.tables import Conductor, conductor_code, conductors, distribution_transformer
 from twin.powerflow.impedance import LV_BASE_OHM, dt_impedance_pu, segment_matrix, service_pu
 from twin.streams import inverse_normal
-from twin.units import LV_BASE_V
+from twin.units import LV_BASE_V, WH_PER_KWH
 
 KV_11 = 11.0
 _QUADRATURE = 999
@@ -55,6 +55,8 @@ class LvRuleArrays(NamedTuple):
     ratings_kva: NDArray[np.float64]
     iron_kw: NDArray[np.float64]
     """By stock (0 new, 1 old) and rating. [2, n_ratings]"""
+    meter_kw: float
+    """Own use of a consumer's meter, ahead of its register; counted with the DT's no-load loss."""
     magnetising_kvar: NDArray[np.float64]
     dt_r_pu: NDArray[np.float64]
     dt_x_pu: NDArray[np.float64]
@@ -99,6 +101,7 @@ class TreeRules(NamedTuple):
     trunk_weight: float
     trunk_choices: NDArray[np.int16]
     spur_conductor: NDArray[np.int16]
+    place_noise: float
     short_share: float
     drop_limit: NDArray[np.float64]
     drop_log_sd: float
@@ -188,6 +191,7 @@ def lv_rules() -> LvRuleArrays:
     return LvRuleArrays(
         ratings_kva=kva,
         iron_kw=iron,
+        meter_kw=dt.meter_w / WH_PER_KWH,
         magnetising_kvar=np.sqrt((dt.magnetising_share * kva) ** 2 - iron**2),
         dt_r_pu=dt_r_pu,
         dt_x_pu=dt_x_pu,
@@ -250,6 +254,7 @@ def tree_rules() -> TreeRules:
         trunk_weight=rule.trunk_weight,
         trunk_choices=_padded(rule.trunk_choices),
         spur_conductor=np.array([conductor_code(name) for name in rule.spur_conductor], np.int16),
+        place_noise=rule.place_noise,
         short_share=rule.short_share,
         drop_limit=np.array(rule.drop_limit),
         drop_log_sd=rule.drop_log_sd,

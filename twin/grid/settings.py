@@ -112,6 +112,7 @@ class FeederRules(_Section):
     spur_most: PerClass
     head_weight: PerClass
     trunk_weight: Positive
+    place_noise: Annotated[float, Field(ge=0)]
     short_share: Share
     trunk_choices: Annotated[tuple[tuple[str, ...], ...], Field(min_length=4, max_length=4)]
     spur_conductor: Annotated[tuple[str, ...], Field(min_length=4, max_length=4)]
@@ -134,6 +135,7 @@ class DtRules(_Section):
     load_when_sized: Positive
     old_stock_share: Share
     old_iron_factor: Positive
+    meter_w: Annotated[float, Field(ge=0)]
     magnetising_share: Share
 
 
