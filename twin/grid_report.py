@@ -16,9 +16,9 @@ from twin.errors import NetworkError, Problem
 from twin.grid.export import export_feeder
 from twin.grid.strata import stratum_name
 from twin.grid.topology import check_feeder
+from twin.loading import Loading, loading_values, peak_day, settle_day, year_loss_values
 from twin.results.storage import Storage
 from twin.scenario import Scenario
-from twin.simulation.mean_field import Loading, loading_values, peak_day, settle_day, year_loss_values
 from twin.simulation.prepare import Prepared, build_grid, prepare
 from twin.simulation.runfolder import RunFolder
 from twin.simulation.shard_tables import feeder_weights
@@ -29,7 +29,7 @@ PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 def describe_grid(scenario: Scenario, console: Console) -> None:
     """Build the scenario's grid, solve its highest expected evening, and print what came out."""
     folder = RunFolder(Storage(os.devnull), 0, [])
-    built = prepare(scenario.without_tables(), folder, 1, LocalBackend)
+    built = prepare(scenario, folder, 1, LocalBackend, tables=())
     try:
         _print_counts(built, console)
         _print_strata(built, console)

@@ -21,6 +21,7 @@ from twin import __version__
 from twin.analysis import analyse
 from twin.cluster.backend import backend_factory
 from twin.errors import RunInterrupted, TwinError
+from twin.loading import mean_field_study
 from twin.progress import Reporter, Silent, reporter
 from twin.report.page import write_report
 from twin.results.commits import BlockKey, Commit, write_commit
@@ -30,9 +31,10 @@ from twin.results.storage import Storage
 from twin.scenario import Scenario, dump_resolved, scenario_hash
 from twin.simulation.engine import Engine
 from twin.simulation.manifest import Manifest, Stopwatch, process_usage
-from twin.simulation.mean_field import mean_field_study
-from twin.simulation.prepare import Prepared, prepare
+from twin.simulation.plan import plans
+from twin.simulation.prepare import Prepared, prepare, wanted_tables
 from twin.simulation.price_tables import group_weights, prices_table
+from twin.simulation.replicate import drawn_parameters
 from twin.simulation.runfolder import RunFolder, claim, default_out
 from twin.simulation.static_tables import cases_table, feeder_list_table
 
@@ -75,6 +77,8 @@ def run_scenario(scenario: Scenario, options: RunOptions | None = None, console:
     """
     options = options or RunOptions()
     began = time.perf_counter()
+    for point in plans(scenario):
+        drawn_parameters(point)  # a wrong name of a parameter is refused before anything is written
     identity = scenario_hash(scenario)
     shards = options.shards or os.cpu_count() or 1
     out = options.out or default_out(scenario.name)
@@ -109,7 +113,8 @@ def _run(
     storage = folder.storage
     progress.phase(f"building the grid and the population of {scenario.name}")
     with Stopwatch(manifest.wall_s, "build"):
-        prepared = prepare(scenario, folder, manifest.shards, backend_factory(options.backend, options.address))
+        make_backend = backend_factory(options.backend, options.address)
+        prepared = prepare(scenario, folder, manifest.shards, make_backend, wanted_tables(scenario))
     try:
         _note_population(manifest, prepared)
         _commit_static(storage, folder, prepared)

@@ -65,7 +65,7 @@ def splitmix64(x: int) -> int:
     z = np.uint64(x) + _GOLDEN
     z = (z ^ (z >> _S30)) * _MIX_A
     z = (z ^ (z >> _S27)) * _MIX_B
-    return z ^ (z >> _S31)
+    return z ^ (z >> _S31)  # type: ignore[return-value]
 
 
 @nb.njit(inline="always", error_model="numpy")
@@ -88,7 +88,7 @@ def mix32(x: int) -> int:
     z = np.uint32(z)
     z = np.uint32(z ^ (z >> np.uint32(15))) * np.uint32(0x846CA68B)
     z = np.uint32(z)
-    return np.uint32(z ^ (z >> np.uint32(16)))
+    return np.uint32(z ^ (z >> np.uint32(16)))  # type: ignore[return-value]
 
 
 @nb.njit(error_model="numpy")

@@ -97,6 +97,7 @@ class UpperResult:
     gss_status: NDArray[np.uint8]
     closure: FloatArray
     schedule_mw: FloatArray
+    state: EhvState
     positions: Positions
     positions_by_step: Positions
     controls_unsettled: int
@@ -140,6 +141,7 @@ class UpperGrid:
         q33_kvar: FloatArray | None = None,
         before: Positions | None = None,
         hold: Positions | None = None,
+        start: EhvState | None = None,
     ) -> UpperResult:
         """Solve all steps of a block.
 
@@ -160,6 +162,8 @@ class UpperGrid:
         hold : Positions, optional
             ``positions_by_step`` of an earlier solution of the same block: taps and capacitors stay there. For a border
             with the feeders below, which otherwise could make a tap hunt.
+        start : EhvState, optional
+            ``state`` of an earlier solution of the same block: the voltages to start from.
 
         Returns
         -------
@@ -178,7 +182,7 @@ class UpperGrid:
         ehv = np.asarray((ehv_mw + 1j * ehv_mvar) / base, dtype=np.complex128)
         finite = [np.isfinite(part).all(axis=0) for part in (ehv, *loads)]
         good = np.logical_and.reduce(finite)
-        block = _Block(self, loads, ehv, good, before or self.resting_positions(), hold)
+        block = _Block(self, loads, ehv, good, before or self.resting_positions(), hold, start)
         block.iterate()
         return block.result()
 
@@ -194,17 +198,21 @@ class _Block:
         good: NDArray[np.bool_],
         before: Positions,
         hold: Positions | None,
+        start: EhvState | None,
     ) -> None:
-        self.held = hold is not None
+        self.held, self.warm = hold is not None, start is not None
         self.grid, self.loads, self.ehv, self.good, self.before = grid, loads, ehv, good, before
         steps = loads.p.shape[1]
         self.out: SweepOut = sweep_out(grid.trees, steps)
-        start = hold if hold is not None else Positions(*(np.repeat(part, steps, axis=1) for part in before))
-        self.at = Positions(*(part.copy() for part in start))
+        first = hold if hold is not None else Positions(*(np.repeat(part, steps, axis=1) for part in before))
+        self.at = Positions(*(part.copy() for part in first))
         self.state = EhvState.fresh(grid.model, steps)
         nominal = loads.p.sum(axis=0) + loads.p_33.sum(axis=0) + ehv.real.sum(axis=0)
         self.schedule = grid.wiring.schedule(nominal * grid.model.base_mva) / grid.model.base_mva
         self.v_head = np.where(good, START_PU, np.nan) * np.ones((len(grid.wiring.gss_bus), 1))
+        if start is not None:
+            self.state.v[:], self.state.at_limit[:] = start.v, start.at_limit
+            self.v_head[:, good] = np.abs(start.v[grid.wiring.gss_bus][:, good])
         self.bus_load = np.zeros((len(grid.model.v_start), steps), dtype=np.complex128)
         self.agreed = ~good
         self.rounds = 0
@@ -254,7 +262,7 @@ class _Block:
             else np.ones(load.shape[1], dtype=np.bool_)
         )
         for step in np.flatnonzero(moved & self.good & (self.state.status != DIVERGED)).tolist():
-            if turn == 0 and step and self.state.status[step - 1] != DIVERGED:
+            if turn == 0 and not self.warm and step and self.state.status[step - 1] != DIVERGED:
                 self.state.v[:, step] = self.state.v[:, step - 1]
                 self.state.at_limit[:, step] = self.state.at_limit[:, step - 1]
             grid.solver.solve_step(load[:, step], shunt[:, step], self.schedule[:, step], self.state, step)
@@ -311,6 +319,7 @@ class _Block:
             gss_status=out.status,
             closure=unless_failed((sent - load - loss_ehv - loss_33) / sent),
             schedule_mw=base * self.schedule,
+            state=self.state,
             positions_by_step=self.at,
             positions=Positions(*(part[:, -1:].copy() for part in self.at)),
             controls_unsettled=int((out.status == CONTROLS_UNSETTLED).sum()),

@@ -33,7 +33,10 @@ class Storage:
 
     def __init__(self, root: str) -> None:
         self.uri = root if "://" in root else str(Path(root).absolute())
-        self.fs, self.base = fs.FileSystem.from_uri(self.uri) if "://" in root else (fs.LocalFileSystem(), self.uri)
+        self.fs: fs.FileSystem = fs.LocalFileSystem()
+        self.base: str = self.uri
+        if "://" in root:
+            self.fs, self.base = fs.FileSystem.from_uri(self.uri)
 
     def __reduce__(self) -> tuple[type, tuple[str]]:
         return type(self), (self.uri,)

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.powerflow.upper import UpperGrid, UpperResult
-from twin.powerflow.upper_trees import Positions
 from twin.simulation.messages import N_Q, ArmAnswer, Q
 from twin.units import KW_PER_MW
 
@@ -98,9 +97,7 @@ def compose(layout: Layout, answers: list[ArmAnswer], v_pss_pu: NDArray[np.float
     return StateLoad(pss, ht33_kw, ht33_kvar, ehv_kw, ehv_kvar, means)
 
 
-def _mean_voltage(
-    p_kw: NDArray[np.float64], v_pu: NDArray[np.float64], rows: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def _mean_voltage(p_kw: NDArray[np.float64], v_pu: NDArray[np.float64], rows: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Mean head voltage of a stratum's sampled feeders, weighted by power where there is any. Shape (steps,)."""
     weight = np.maximum(p_kw[rows], 0.0)
     total = weight.sum(axis=0)
@@ -111,8 +108,8 @@ def _mean_voltage(
 def _carried(mean: NDArray[np.float64], ratio: NDArray[np.float64]) -> NDArray[np.float64]:
     """A stratum's mean profile at other voltages, shape (N_Q, n_pss, steps).
 
-    ``mean`` has shape (N_Q, steps); ``ratio`` (n_pss, steps) is the PSS's voltage over that of the sampled feeders. Used
-    power and losses all follow the elasticity of what is sent, so that they still add up.
+    ``mean`` has shape (N_Q, steps); ``ratio`` (n_pss, steps) is the PSS's voltage over that of the sampled feeders.
+    Used power and losses all follow the elasticity of what is sent, so that they still add up.
     """
     zero = np.zeros(mean.shape[1])
     n_p = np.divide(mean[Q.SLOPE_P], mean[Q.P], out=zero.copy(), where=mean[Q.P] > 0)
@@ -124,10 +121,12 @@ def _carried(mean: NDArray[np.float64], ratio: NDArray[np.float64]) -> NDArray[n
     return out
 
 
-def solve_above(upper: UpperGrid, load: StateLoad, v0_pu: NDArray[np.float64], hold: Positions | None) -> UpperResult:
+def solve_above(
+    upper: UpperGrid, load: StateLoad, v0_pu: NDArray[np.float64], before: UpperResult | None, *, hold: bool
+) -> UpperResult:
     """Solve the grid above with the state's load, which was stated at the PSS voltages ``v0_pu`` (n_pss, steps).
 
-    ``hold``: taps and capacitors of an earlier round that now stay.
+    ``before`` is the answer of the round before, which is started from; with ``hold`` its taps and capacitors stay.
     """
     n_p, n_q = slopes(load)
     return upper.solve(
@@ -140,7 +139,8 @@ def solve_above(upper: UpperGrid, load: StateLoad, v0_pu: NDArray[np.float64], h
         load.ehv_kvar / KW_PER_MW,
         p33_kw=load.ht33_kw,
         q33_kvar=load.ht33_kvar,
-        hold=hold,
+        hold=before.positions_by_step if hold and before is not None else None,
+        start=before.state if before is not None else None,
     )
 
 

@@ -155,15 +155,13 @@ class Engine:
         used_v = v.copy()
         active = list(range(n_arms))
         moved, rounds = np.zeros(n_arms), 0
-        hold: list[Any] = [None] * n_arms
         while active and rounds < MOST_ROUNDS:
             answers = self._ask(block, tuple(active), v, first=rounds == 0)
             for position, arm in enumerate(active):
                 used_v[arm] = v[arm]
                 load = compose(self.layout, [shard[position] for shard in answers], v[arm])
-                loads[arm], upper[arm] = load, solve_above(self.upper, load, v[arm], hold[arm])
-                if rounds + 1 >= FREE_ROUNDS:
-                    hold[arm] = upper[arm].positions_by_step
+                hold = rounds >= FREE_ROUNDS
+                loads[arm], upper[arm] = load, solve_above(self.upper, load, v[arm], upper[arm], hold=hold)
                 moved[arm] = np.nanmax(np.abs(upper[arm].v_pss_pu - v[arm]))
             v = v.copy()
             for arm in active:

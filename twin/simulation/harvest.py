@@ -29,7 +29,7 @@ def harvest_feeder(
 ) -> None:
     """Write a feeder's results of a block into the shard's tentative results."""
     n_dt, n_nodes = len(part.net.node_of_dt), len(part.net.tree.parent)
-    tiles = TileOut(*(column[:n_dt] for column in work.tiles))
+    tiles = TileOut._make(column[:n_dt] for column in work.tiles)
     _quantities(work, tiles, n_dt, result.quantities[:, position])
     with np.errstate(invalid="ignore"):
         result.v_min_pu[position] = work.line.v_pu[:n_nodes].min(axis=0)

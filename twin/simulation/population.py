@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,7 +156,7 @@ def _owned_ht(state: StateGrid, owned_pss: NDArray[np.int32], *, owns_ehv: bool)
 
 
 def _columns(state: StateGrid, chosen: list[int], built: list[FeederStatic], ht: NDArray[np.int64]) -> Consumers:
-    def gather(name: str, of_ht: NDArray[np.generic], dtype: type) -> NDArray[np.generic]:
+    def gather(name: str, of_ht: NDArray[Any], dtype: type) -> NDArray[Any]:
         return np.concatenate([*(getattr(static, name) for static in built), of_ht]).astype(dtype)
 
     n_ht = len(ht)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,7 +115,10 @@ def resolve_of(scenario: Scenario) -> Any:
     resolve = scenario.grid.resolve
     if resolve.everything:
         return "all"
-    return list(resolve.districts) if resolve.districts else float(resolve.fraction)
+    if resolve.districts:
+        return list(resolve.districts)
+    assert resolve.fraction is not None, "the schema lets exactly one be set"
+    return resolve.fraction
 
 
 def build_grid(scenario: Scenario) -> tuple[NDArray[np.float64], StateGrid, Selection]:
@@ -131,21 +135,23 @@ def specs_for(state: StateGrid, selection: Selection, n_shards: int) -> list[Sha
 
 
 def prepare(
-    scenario: Scenario, folder: RunFolder, n_shards: int, make_backend: Callable[[Sequence[ShardSpec], Shared], Any]
+    scenario: Scenario,
+    folder: RunFolder,
+    n_shards: int,
+    make_backend: Callable[[Sequence[ShardSpec], Shared], Any],
+    tables: Sequence[str],
 ) -> Prepared:
-    """Build everything and start the shards."""
+    """Build everything and start the shards, which will write the named tables."""
     points = plans(scenario)
     design_kw, state, selection = build_grid(scenario)
     specs = specs_for(state, selection, n_shards)
-    wanted = frozenset(wanted_tables(scenario))
-    shared = Shared(points, state, selection, design_kw, folder.storage, folder.attempt, wanted)
+    shared = Shared(points, state, selection, design_kw, folder.storage, folder.attempt, frozenset(tables))
     backend = make_backend(specs, shared)
-    try:
+    with ExitStack() as closing:
+        closing.callback(backend.close)
         built: list[BuildAnswer] = backend.call("build", [()] * backend.n_shards, "the population")
         above = build_upper(state)
-    except BaseException:
-        backend.close()
-        raise
+        closing.pop_all()
     reading_ids = choose_readings([answer.reading_candidates for answer in built], scenario.output.readings.consumers)
     consumers = sum(answer.consumers for answer in built)
     LOG.info("%d consumers, %.0f bytes each", consumers, sum(a.bytes_static for a in built) / max(consumers, 1))
@@ -182,5 +188,5 @@ def layout_of(state: StateGrid, selection: Selection, specs: list[ShardSpec], bu
         sampled_stratum=state.feeders.stratum[sampled].astype(np.int64),
         sampled_pss=state.feeders.pss[sampled].astype(np.int64),
         sampled_consumers=state.feeders.n_consumers[sampled].astype(np.int64),
-        unresolved_consumers=unresolved.reshape(n_pss, N_STRATA),
+        unresolved_consumers=unresolved.reshape(n_pss, N_STRATA).astype(np.float64),
     )

@@ -13,12 +13,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from twin.datapack import categories, kinds
-from twin.economics.billing import BillColumns
 from twin.economics.prices import PriceCounts, count_prices, price_counts, price_rows
 from twin.grid.state import N_STRATA, StateGrid
 from twin.grid.strata import Selection
 from twin.results.schema import arrow_schema
 from twin.simulation.plan import PointPlan, month_end
+from twin.simulation.response import rows_of
 from twin.simulation.shard_tables import feeder_weights
 from twin.units import WH_PER_KWH
 
@@ -62,7 +62,7 @@ def count_shard(world: ReplicateWorld, solver: BlockSolver, group: NDArray[np.in
         for code in range(N_GROUPS):
             rows = np.flatnonzero(group == code)
             if len(rows):
-                own = BillColumns(*(np.ascontiguousarray(column[rows]) for column in columns))
+                own = rows_of(columns, rows)
                 count_prices(rates, own, income[rows], month_wh[rows], np.ones(len(rows)), counts[arm][code])
     return counts
 

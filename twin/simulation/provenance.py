@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twin.demand.response import prior_numbers
+from twin.demand.response import parameter_bounds
 from twin.economics.purchase import assumed_purchase_numbers, load_purchase
 from twin.economics.tariffs import assumed_numbers as assumed_tariff_numbers
 from twin.economics.tariffs import load_tariff
@@ -28,8 +28,18 @@ def assumed_numbers(points: list[PointPlan]) -> list[dict[str, Any]]:
         for name, value, confidence, source in assumed_purchase_numbers(load_purchase())
     ]
     rows += [_row(f"synthesis.{name}", value, "assumed", why) for name, value, why in assumed_synthesis_numbers()]
-    rows += [_row(name, value, "assumed", why) for name, value, why in prior_numbers()]
+    rows += [
+        _row(name, f"{low:g} to {high:g}", "assumed", "prior of priors.yaml") for name, (low, high) in bounds_of(points)
+    ]
     return rows
+
+
+def bounds_of(points: list[PointPlan]) -> list[tuple[str, tuple[float, float]]]:
+    """Bounds of every uncertain parameter: the priors, or what the scenario sets instead."""
+    bounds = parameter_bounds()
+    for name, value in points[0].scenario.experiment.parameters.items():
+        bounds[name] = value if isinstance(value, tuple) else (float(value), float(value))
+    return list(bounds.items())
 
 
 def _row(name: str, value: Any, confidence: str, source: str) -> dict[str, Any]:

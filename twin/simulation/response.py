@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.demand.response import ces_factors, consumer_elasticities, probability_over, response_settings
+from twin.datapack import read_yaml
+from twin.demand.response import ces_factors, consumer_elasticities, probabilities_over
 from twin.economics.billing import BillColumns
 from twin.economics.prices import above_block_prices, consumer_state_prices
 from twin.economics.rates import FREE_WH, RateTable
@@ -37,8 +38,11 @@ class Response:
     ) -> None:
         self.plan, self.consumers = plan, consumers
         self.columns: BillColumns = consumers.bill_columns(smart)
-        self.sigma, self.daily = consumer_elasticities(consumers.traits, consumers.kind, parameters)
-        self.settings = response_settings()
+        self.sigma, self.daily = consumer_elasticities(consumers.traits, parameters)
+        priors = read_yaml("priors")
+        self.max_shift = float(priors["max_shift_frac"])
+        self.price_floor_inr = float(priors["price_floor_inr_per_kwh"])
+        self.forecast_cv = float(priors["forecast_cv"])
         self.expected_day_kwh: NDArray[np.float64] | None = None
         """Mean-field energy of a normal day by zone, set by the world before the first block. Shape (n, n_zones)."""
         self._rates: dict[tuple[int, int, int], RateTable] = {}
@@ -78,7 +82,7 @@ class Response:
         factors : array, shape (n_rows, n_zones)
             1 where an arm does not reach, or changes no price.
         """
-        columns = BillColumns(*(column[rows] for column in self.columns))
+        columns = rows_of(self.columns, rows)
         rates, base_rates = self.rates(arm, date), self.rates(BASELINE, date)
         to_date, rest = self._forecast(date, rows, meters, arm)
         before = self._prices(base_rates, columns, to_date + rest)
@@ -86,11 +90,19 @@ class Response:
         weight = self._state_weights(rates, columns, to_date, rest)
         total = np.zeros_like(base_kwh)
         factor = np.zeros_like(base_kwh)
+        own_row = np.arange(len(base_kwh))
         for state in (WITHIN, OVER, ABOVE):
             ces_factors(
-                base_kwh, before[state], after[state], self.sigma[rows], self.daily[rows],
-                self.settings.price_floor_inr_per_kwh, self.settings.max_shift, factor,
-            )  # fmt: skip
+                base_kwh,
+                before[state],
+                after[state],
+                own_row,
+                self.sigma[rows],
+                self.daily[rows],
+                self.max_shift,
+                self.price_floor_inr,
+                factor,
+            )
             total += weight[state][:, None] * factor
         total[np.all(before == after, axis=(0, 2))] = 1.0
         return total
@@ -103,7 +115,7 @@ class Response:
         """
         prices = consumer_state_prices(rates, columns)
         month_wh = np.rint(month_kwh * WH_PER_KWH).astype(np.int64)
-        prices[ABOVE] = above_block_prices(rates, columns, month_wh, self.settings.forecast_cv)
+        prices[ABOVE] = above_block_prices(rates, columns, month_wh, self.forecast_cv)
         return prices
 
     def _forecast(
@@ -119,15 +131,33 @@ class Response:
     ) -> NDArray[np.float64]:
         """Probabilities of the three states at the month's end, shape (3, n); they add to 1."""
         free = rates.by_category[columns.category, FREE_WH] / WH_PER_KWH
-        cv = self.settings.forecast_cv
-        above = probability_over(to_date.sum(axis=1), rest.sum(axis=1), free, cv)
+        above = self._chance(to_date.sum(axis=1), rest.sum(axis=1), free)
         above = np.where(free > 0, above, 1.0)
         over = np.zeros_like(above)
         for group, limit_wh in enumerate(rates.limit_wh):
             zones = rates.limit_group == group
             limit = np.full(len(above), limit_wh / WH_PER_KWH)
-            chance = probability_over(to_date[:, zones].sum(axis=1), rest[:, zones].sum(axis=1), limit, cv)
+            chance = self._chance(to_date[:, zones].sum(axis=1), rest[:, zones].sum(axis=1), limit)
             over = np.maximum(over, chance)
         # Within the block in total but over a period's limit: what is left of 1 bounds it.
         over = np.minimum(over, 1.0 - above)
         return np.stack([1.0 - above - over, over, above])
+
+    def _chance(
+        self, to_date: NDArray[np.float64], rest: NDArray[np.float64], limit: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Probability that a month's energy passes a limit, shape (n,). Arguments in kWh."""
+        out = np.zeros(len(limit))
+        probabilities_over(to_date, rest, limit, self.forecast_cv, out)
+        return out
+
+
+def rows_of(columns: BillColumns, rows: slice | NDArray[np.int64]) -> BillColumns:
+    """The billing columns of some consumers."""
+    return BillColumns(
+        category=np.ascontiguousarray(columns.category[rows]),
+        sanctioned_kw=np.ascontiguousarray(columns.sanctioned_kw[rows]),
+        contract_kva=np.ascontiguousarray(columns.contract_kva[rows]),
+        flags=np.ascontiguousarray(columns.flags[rows]),
+        power_factor=np.ascontiguousarray(columns.power_factor[rows]),
+    )

@@ -75,13 +75,11 @@ def peak_day(seed: int, year: int) -> PeakDay:
 def settle_day(prepared: Prepared, date: dt.date, weather: Weather) -> Loading:
     """Settle a day of expected demand with the grid above, hour by hour."""
     v = np.ones((prepared.layout.n_pss, STEPS))
-    hold = None
+    upper = None
     for turn in range(MOST_ROUNDS):
         answers = _ask(prepared, date, weather, v, first=turn == 0, sampled_only=False)
         load = compose(prepared.layout, [answer.arm for answer in answers], v)
-        upper = solve_above(prepared.upper, load, v, hold)
-        if turn + 1 >= FREE_ROUNDS:
-            hold = upper.positions_by_step
+        upper = solve_above(prepared.upper, load, v, upper, hold=turn >= FREE_ROUNDS)
         moved = float(np.nanmax(np.abs(upper.v_pss_pu - v)))
         v = upper.v_pss_pu
         if moved <= BORDER_TOLERANCE_PU:
@@ -108,11 +106,17 @@ def _gather(answers: list[MeanFieldAnswer], v: NDArray[np.float64], upper: Any, 
         return np.concatenate([getattr(answer, name) for answer in answers])
 
     return Loading(
-        *(joined(name) for name in (
-            "feeder", "feeder_end_pu", "loss_kwh", "sent_kwh", "dt_feeder", "dt_loading_percent", "lv_end_pu",
-        )),
-        v_pss_pu=v, upper=upper, rounds=rounds,
-    )  # fmt: skip
+        feeder=joined("feeder"),
+        feeder_end_pu=joined("feeder_end_pu"),
+        loss_kwh=joined("loss_kwh"),
+        sent_kwh=joined("sent_kwh"),
+        dt_feeder=joined("dt_feeder"),
+        dt_loading_percent=joined("dt_loading_percent"),
+        lv_end_pu=joined("lv_end_pu"),
+        v_pss_pu=v,
+        upper=upper,
+        rounds=rounds,
+    )
 
 
 def loading_values(state: StateGrid, weights: NDArray[np.float64], day: Loading) -> dict[tuple[str, str], float]:
@@ -132,11 +136,10 @@ def year_loss_values(
     prepared: Prepared, weights: NDArray[np.float64], year: int, v_pss_pu: NDArray[np.float64]
 ) -> dict[tuple[str, str], float]:
     """Technical loss of a year at 11 kV and below, from twelve typical days on the sampled feeders."""
-    loss, sent = 0.0, 0.0
-    feeder = np.zeros(0, np.int64)
-    for date, n_days in typical_days(year):
-        day = losses_of_day(prepared, date, v_pss_pu)
-        loss, sent, feeder = loss + day.loss_kwh * n_days, sent + day.sent_kwh * n_days, day.feeder
+    days = [(losses_of_day(prepared, date, v_pss_pu), n_days) for date, n_days in typical_days(year)]
+    feeder = days[0][0].feeder
+    loss = np.sum([day.loss_kwh * n_days for day, n_days in days], axis=0)
+    sent = np.sum([day.sent_kwh * n_days for day, n_days in days], axis=0)
     chosen = prepared.selection.sampled[feeder]
     return technical_loss_bands(loss[chosen], sent[chosen], weights[feeder[chosen]])
 
