@@ -72,7 +72,7 @@ def kind_counts() -> NDArray[np.float64]:
     return out
 
 
-def design_kind_kw(seed: int, panel: int = 256) -> NDArray[np.float64]:
+def design_kind_kw(seed: int, panel: int = 512) -> NDArray[np.float64]:
     """`kind_mean_kw` of the day for which a grid is sized: the highest of 30 mean-field June evenings.
 
     Weather of the pack's reference replicate (``panel.yaml``), so that the size of a grid does not hang on one seed's

@@ -1,7 +1,7 @@
 """Elementary functions and small algebra with the same bits on every processor.
 
-numpy and BLAS choose their code by the processor at run time, and the choices differ in the last bit; the digest of a run
-must not. These go through the C library, one element at a time, in a fixed order.
+numpy and BLAS choose their code by the processor at run time, and the choices differ in the last bit; the digest of a
+run must not. These go through the C library, one element at a time, in a fixed order.
 """
 
 from __future__ import annotations
