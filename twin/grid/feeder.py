@@ -104,7 +104,19 @@ def build_feeder(state: StateGrid, feeder_row: int, design_kw: NDArray[np.float6
         seed64, feeder_row, feeder_class, peak_kw, lv_rule.ratings_kva[rating], tree_rules()
     )
     parent, span_m, lv_conductor, z_pu = lv_network.lv_lines(
-        seed64, first_dt, feeder_class, pole_ptr, dt, pole, phases, phase, planned, drop[node_of_dt], rating, old, lv_rule
+        seed64,
+        first_dt,
+        feeder_class,
+        pole_ptr,
+        dt,
+        pole,
+        phases,
+        phase,
+        planned,
+        drop[node_of_dt],
+        rating,
+        old,
+        lv_rule,
     )
     leg_ptr, group_ptr, leg_consumer, leg_share, service_pu = lv_network.connect(
         pole_ptr, consumer_ptr, phases, phase, pole, sanctioned_kw, service_m, rule
@@ -177,11 +189,10 @@ def plan_tree(
 ) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int16], NDArray[np.float64], NDArray[np.int32]]:
     """Parent, length [km], conductor and planned drop [pu] of every 11 kV node, and the node of every DT.
 
-    Node 0 is the PSS's bus, every other node a DT. The higher a DT is loaded the nearer it stands to the PSS, with some
-    chance: overloaded DTs were replaced first where the voltage was low.
-
-    The first DTs stand on the trunk, the others on spurs of a few. Feeders were extended until their ends complained: the
-    total length is what a drawn limit of the drop to the farthest end allows, up to the class's longest. The trunk's
+    Node 0 is the PSS's bus, every other node a DT. The first nodes form the trunk, the others spurs of a few. The higher
+    a DT is loaded the nearer it stands to the PSS, with some chance: overloaded ones were replaced first where the
+    voltage was low. Feeders were extended until their ends complained: the total length is what a drawn limit of the
+    drop to the farthest end allows, up to the class's longest. The trunk's
     conductor is the lightest that carries the current and lets the feeder reach the class's least length; if even the
     heaviest does not, the feeder was split and is shorter.
     """

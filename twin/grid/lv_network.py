@@ -123,7 +123,8 @@ def place_consumers(
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.int32], NDArray[np.uint8], NDArray[np.float32]]:
     """Sanctioned kW, phases, pole, phase and service length of every consumer. Draws are keyed by ``first`` + row.
 
-    The first poles behind the busbar carry none: the DT stands beside its village. Single-phase services go round the phases, but for a share that break the turn. Three-phase ones have phase 0.
+    The first poles behind the busbar carry none: the DT stands beside its village. Single-phase services go round the
+    phases, but for a share that break the turn. Three-phase ones have phase 0.
     """
     n = len(dt)
     sanctioned, phases, pole = np.empty(n, np.float32), np.empty(n, np.uint8), np.empty(n, np.int32)
