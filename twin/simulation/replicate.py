@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from twin.demand.draw import DayTables, day_tables, draw_tile, mean_tile
 from twin.demand.response import draw_parameters
-from twin.demand.weather import CsvWeather, GeneratedWeather, HeatWave, NormalWeather, Weather
+from twin.demand.weather import GeneratedWeather, HeatWave, NormalWeather, Weather
+from twin.demand.weather_csv import CsvWeather
 from twin.scenario.schema import Scenario
 from twin.simulation.feeder_block import zone_energy
 from twin.simulation.plan import PointPlan

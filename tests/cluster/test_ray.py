@@ -1,0 +1,100 @@
+"""The same run on real Ray: equal digests, a killed driver, a joined cluster, a submitted job."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.runs import ROOT, TINY, manifest, run_local, twin
+from twin.results.reader import open_run
+
+pytestmark = pytest.mark.timeout(900)
+TWO_DAYS = ("time.days=2",)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Two days, so that there is something to resume."""
+    return run_local(tmp_path_factory.mktemp("run") / "whole", overrides=TWO_DAYS)
+
+
+def test_ray_gives_the_digest_of_one_process(undisturbed, tmp_path):
+    out = tmp_path / "ray"
+    done = twin("run", str(TINY), "--set", TWO_DAYS[0], "--out", str(out), "--shards", "2")
+    assert done.returncode in (0, 3), done.stderr
+    assert open_run(str(out)).digests() == undisturbed.digests()
+    assert manifest(out)["backend"] == "ray"
+
+
+def test_a_killed_driver_resumes_with_other_shards_to_the_same_digest(undisturbed, tmp_path):
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "twin", "run", str(TINY), "--set", TWO_DAYS[0], "--out", str(out), "--shards", "2"]
+    log = (tmp_path / "log.txt").open("w")
+    driver = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+    wait_for_block(out, driver)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    log.close()
+    assert manifest(out)["status"] == "running"
+    done = twin("run", str(TINY), "--set", TWO_DAYS[0], "--out", str(out), "--resume", "--shards", "1", "--backend", "local")
+    assert done.returncode in (0, 3), done.stderr
+    assert manifest(out)["attempts"] == 2
+    assert open_run(str(out)).digests() == undisturbed.digests()
+    assert not list((out / "checkpoints").glob("*")) if (out / "checkpoints").exists() else True
+
+
+def wait_for_block(out: Path, driver: subprocess.Popen) -> None:
+    """Wait until the first simulated block is committed and the next is under way."""
+    limit = time.monotonic() + 600
+    while time.monotonic() < limit:
+        if list(out.glob("commits/1block-*.json")):
+            return
+        assert driver.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.05)
+    raise AssertionError("no block was committed within 600 s")
+
+
+def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path):
+    out = tmp_path / "stopped"
+    command = [sys.executable, "-m", "twin", "run", str(TINY), "--out", str(out), "--shards", "1", "--backend", "local"]
+    driver = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    limit = time.monotonic() + 300
+    while not (out / "manifest.json").exists():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    driver.send_signal(signal.SIGINT)
+    _, err = driver.communicate(timeout=300)
+    assert driver.returncode == 4, err
+    assert "--resume" in err
+    assert "Traceback" not in err
+    assert manifest(out)["status"] == "interrupted"
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A Ray cluster on this machine with its job server."""
+    ray = [sys.executable, "-m", "ray.scripts.scripts"]
+    start = [*ray, "start", "--head", "--port=0", "--num-cpus=2", "--node-ip-address=127.0.0.1",
+             "--include-dashboard=true", "--dashboard-host=127.0.0.1", "--dashboard-port=8299", "--disable-usage-stats"]  # fmt: skip
+    begun = subprocess.run(start, capture_output=True, text=True, timeout=180, check=False)
+    assert begun.returncode == 0, begun.stdout + begun.stderr
+    yield "http://127.0.0.1:8299"
+    subprocess.run([*ray, "stop", "--force"], capture_output=True, timeout=120, check=False)
+
+
+def test_joins_a_cluster_and_runs_as_a_submitted_job(cluster, undisturbed, tmp_path):
+    out = tmp_path / "job"
+    submit = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", cluster, "--", sys.executable,
+              "-m", "twin", "run", str(TINY), "--set", TWO_DAYS[0], "--out", str(out), "--shards", "2"]  # fmt: skip
+    done = subprocess.run(submit, capture_output=True, text=True, timeout=600, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "[twin] simulating" in done.stdout
+    assert open_run(str(out)).digests() == undisturbed.digests()
+    joined = tmp_path / "joined"
+    direct = twin("run", str(TINY), "--out", str(joined), "--shards", "1", "--address", "auto")
+    assert direct.returncode in (0, 3), direct.stderr
+    assert manifest(joined)["status"].startswith("complete")
