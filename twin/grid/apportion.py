@@ -30,7 +30,7 @@ def share_out(total: int, weights: NDArray[np.float64], out: NDArray[np.int64]) 
     left = total
     for i in range(n):
         quota = total * (weights[i] / whole) if whole > 0.0 else total / n
-        floor = np.int64(np.floor(quota))
+        floor = int(np.floor(quota))
         out[i] = floor
         rest[i] = floor - quota
         left -= floor

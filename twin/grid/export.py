@@ -37,7 +37,7 @@ def export_feeder(state: StateGrid, feeder_row: int, design_kw: NDArray[np.float
 
 
 def peak_kw(static: FeederStatic, design_kw: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Expected kW of every consumer at the feeder's highest step, pumps by their roster's plan. Shape (n_consumers,)."""
+    """Expected kW of every consumer at the feeder's highest step; pumps by their roster's plan. [n_consumers]"""
     rule = consumer_rules()
     is_farm = rule.farm[static.kind]
     counts = np.bincount(static.kind[~is_farm], minlength=len(design_kw))

@@ -189,9 +189,9 @@ def plan_tree(
 ) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int16], NDArray[np.float64], NDArray[np.int32]]:
     """Parent, length [km], conductor and planned drop [pu] of every 11 kV node, and the node of every DT.
 
-    Node 0 is the PSS's bus, every other node a DT. The first nodes form the trunk, the others spurs of a few. The higher
-    a DT is loaded the nearer it stands to the PSS, with some chance: overloaded ones were replaced first where the
-    voltage was low. Feeders were extended until their ends complained: the total length is what a drawn limit of the
+    Node 0 is the PSS's bus, every other node a DT. The first nodes form the trunk, the others spurs of a few. A higher
+    loaded DT stands nearer to the PSS, with some chance: overloaded ones were replaced first where the voltage
+    was low. Feeders were extended until their ends complained: the total length is what a drawn limit of the
     drop to the farthest end allows, up to the class's longest. The trunk's
     conductor is the lightest that carries the current and lets the feeder reach the class's least length; if even the
     heaviest does not, the feeder was split and is shorter.

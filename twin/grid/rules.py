@@ -185,8 +185,8 @@ def lv_rules() -> LvRuleArrays:
     rows = [[distribution_transformer(rating, old) for rating in kva] for old in (False, True)]
     ampacity_a = np.array([row.ampacity_a for row in conductors()])
     worn = np.array([[1.0], [dt.old_iron_factor]])
-    iron = worn * np.array([[row.suggested_no_load_w / 1000.0 for row in stock] for stock in rows])
-    copper_w = [[row.suggested_load_loss_w for row in stock] for stock in rows]
+    iron = worn * np.array([[row.no_load_w / 1000.0 for row in stock] for stock in rows])
+    copper_w = [[row.load_loss_w for row in stock] for stock in rows]
     dt_r_pu, dt_x_pu = dt_impedance_pu(kva, [[row.z_pct for row in stock] for stock in rows], copper_w)
     return LvRuleArrays(
         ratings_kva=kva,
@@ -223,18 +223,15 @@ def _segment(row: Conductor) -> NDArray[np.float64]:
     """Neutral-reduced matrix of a kilometre of four-wire line; bare conductors hang in a column, neutral lowest."""
     rule = synthesis().lv
     height = rule.bare_spacing_m * np.array([3.0, 2.0, 1.0, 0.0])
-    bare = {
-        "spacing_m": np.abs(height[:, None] - height[None, :]),
-        "x_spacing_m": rule.bare_reference_m,
-        "frequency_hz": rule.frequency_hz,
-    }
     return segment_matrix(
         row.r_working_ohm_km,
         row.x_ohm_km,
         1.0,
         r_neutral_ohm_km=rule.neutral_ratio * row.r_working_ohm_km,
         x_neutral_ohm_km=row.x_ohm_km,
-        **(bare if row.bare else {}),
+        spacing_m=np.abs(height[:, None] - height[None, :]) if row.bare else None,
+        x_spacing_m=rule.bare_reference_m,
+        frequency_hz=rule.frequency_hz,
     )[0].astype(np.float64)
 
 

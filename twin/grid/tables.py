@@ -94,6 +94,16 @@ class Transformer(Row):
     suggested_no_load_w: float | None
     suggested_load_loss_w: float | None
 
+    @property
+    def no_load_w(self) -> float:
+        """No-load loss; read only where `distribution_transformer` has checked it."""
+        return self.suggested_no_load_w or 0.0
+
+    @property
+    def load_loss_w(self) -> float:
+        """Load loss at rating; read only where `distribution_transformer` has checked it."""
+        return self.suggested_load_loss_w or 0.0
+
 
 class Station(Row):
     """A substation or plant of the transmission table."""
@@ -158,10 +168,9 @@ def distribution_transformer(rating_kva: float, old: bool) -> Transformer:
     rows = [t for t in transformers() if t.type == DT_TYPE and abs(t.mva * 1000.0 - rating_kva) < 1e-6]
     by_stock = {row.loss_level: row for row in rows}
     row = (by_stock.get(OLD_STOCK) if old else None) or by_stock.get(NEW_STOCK)
-    if row is None:
-        raise DataPackError(
-            [Problem("twin/data/transformers.csv", DT_TYPE, f"no row of {rating_kva:g} kVA at {NEW_STOCK}", "add one")]
-        )
+    if row is None or row.suggested_no_load_w is None or row.suggested_load_loss_w is None:
+        what = f"no row of {rating_kva:g} kVA at {NEW_STOCK} with its losses"
+        raise DataPackError([Problem("twin/data/transformers.csv", DT_TYPE, what, "add one")])
     return row
 
 

@@ -87,7 +87,9 @@ def radial_order(net: pp.pandapowerNet) -> RadialOrder:
         raise NetworkError(
             [Problem(net.name or "network", "", "it has a loop or two sources in one part", "open a switch")]
         )
-    graph, bus, parent = net_graph(net), [], []
+    graph = net_graph(net)
+    bus: list[int] = []
+    parent: list[int] = []
     for source in sorted(source_buses(net) & set(graph)):
         place = {source: len(bus)}
         bus.append(source)
