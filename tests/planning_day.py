@@ -1,8 +1,11 @@
 """A stand-in for the demand model in tests of the grid: expected kW of every kind through a hot June day (assumed)."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from twin.datapack import kinds
+from twin.grid.state import StateGrid, build_state
 
 _HOURS = (0, 2, 5, 7, 10, 13, 16, 18, 20, 22, 24)
 _SHAPES = {
@@ -30,3 +33,9 @@ def planning_kw() -> np.ndarray:
     """Shape (n_kinds, 96). [kW]"""
     hours = np.arange(96) / 4.0
     return np.array([_PEAK_KW[k.name] * np.interp(hours, _HOURS, _SHAPES[k.group]) for k in kinds()])
+
+
+@lru_cache(maxsize=4)
+def planned_state(seed: int = 1) -> StateGrid:
+    """The state's grid for the stand-in demand."""
+    return build_state(seed, planning_kw())

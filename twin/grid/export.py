@@ -45,6 +45,12 @@ def peak_kw(static: FeederStatic, design_kw: NDArray[np.float64]) -> NDArray[np.
     return np.where(is_farm, rule.farm_kw * static.sanctioned_kw, design_kw[static.kind, step])
 
 
+def planning_tan_phi(static: FeederStatic) -> NDArray[np.float64]:
+    """Reactive over active power of every consumer, by the planning power factors. [n_consumers]"""
+    farm, other = tan_phi(synthesis().feeder.farm_power_factor), tan_phi(synthesis().lv.power_factor)
+    return np.where(consumer_rules().farm[static.kind], farm, other)
+
+
 def feeder_net(static: FeederStatic, kw: NDArray[np.float64], name: str, vm_pu: float = 1.0) -> pp.pandapowerNet:
     """A feeder as a pandapower network.
 
@@ -148,11 +154,7 @@ def _add_lv_lines(
 def _add_loads(net: pp.pandapowerNet, static: FeederStatic, kw: NDArray[np.float64], poles: NDArray[np.int64]) -> None:
     """One constant-power load per pole that has consumers."""
     at = static.lv.dt_pole_ptr[static.dt] + static.pole
-    tan = np.where(
-        consumer_rules().farm[static.kind],
-        tan_phi(synthesis().feeder.farm_power_factor),
-        tan_phi(synthesis().lv.power_factor),
-    )
+    tan = planning_tan_phi(static)
     p_kw = np.bincount(at, weights=kw, minlength=len(poles))
     q_kvar = np.bincount(at, weights=kw * tan, minlength=len(poles))
     n = np.bincount(at, minlength=len(poles))
