@@ -5,7 +5,7 @@ from fractions import Fraction
 from math import floor
 
 from twin.economics.arms import ArmTariff
-from twin.economics.windows import holds
+from twin.hours import holds
 
 HALF = Fraction(1, 2)
 

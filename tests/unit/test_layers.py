@@ -9,7 +9,7 @@ import pytest
 import twin
 
 ROOT = Path(twin.__file__).parent
-BASE = {"errors", "units", "streams", "datapack", "kernels"}
+BASE = {"errors", "units", "streams", "datapack", "kernels", "hours"}
 MODELS = {"powerflow", "demand", "meters", "economics"}
 TABLES = {"results", "analysis", "report"}
 
@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "simulation": BASE | MODELS | {"grid", "scenario", "results"},
     "cluster": BASE | {"simulation"},
 }
-EDGE = {"__init__", "__main__", "cli", "runner", "progress", "grid_report"}
+EDGE = {"__init__", "__main__", "cli", "runner", "progress", "grid_report", "loading"}
 """Modules at the top of the tree that join the packages; no package may import them."""
 FILES_AND_FRAMES = {"pandas", "pandapower", "networkx", "pyarrow", "duckdb", "yaml", "csv", "ray", "pydantic"}
 

@@ -21,8 +21,9 @@ from twin.economics.rates import (
     rate_table,
 )
 from twin.economics.tariffs import load_tariff
-from twin.economics.windows import minutes_of, period_at, refine, stretches
+from twin.economics.windows import refine, stretches
 from twin.errors import ScenarioError
+from twin.hours import minutes_of, period_at
 
 TARIFF = load_tariff("bihar-2026-27")
 JUNE = date(2026, 6, 8)

@@ -10,9 +10,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from twin.datapack import categories
 from twin.economics.tariffs import AppliesTo, Tariff
-from twin.economics.windows import NORMAL, Zones, first_overlap, minutes_of, refine
+from twin.economics.windows import Zones, refine
 from twin.errors import Problem, ScenarioError
-from twin.units import MINUTES_PER_DAY
+from twin.hours import NORMAL, first_overlap, has_normal_hours, minutes_of
 
 HIGHEST_MULTIPLIER = 20.0
 """Above this a large consumer's monthly charge may not fit 64 bits (see `twin.economics.rates`)."""
@@ -77,8 +77,7 @@ class ArmTimeOfDay(_Part):
     @property
     def has_normal_hours(self) -> bool:
         """Whether some minute of the day is in no period."""
-        covered = sum(end - start for start, end in map(minutes_of, self.hours.values()))
-        return covered < MINUTES_PER_DAY
+        return has_normal_hours(self.hours)
 
 
 class UnusedRebate(_Part):

@@ -46,7 +46,8 @@ from twin.economics.slabs import (
     plan_of,
     units_used,
 )
-from twin.economics.windows import Zones, period_at, stretches
+from twin.economics.windows import Zones, stretches
+from twin.hours import period_at
 from twin.units import MINUTES_PER_DAY, PAISE_PER_INR, WH_PER_KWH
 
 WITHIN_BLOCK, OVER_LIMIT, ABOVE_BLOCK = 0, 1, 2

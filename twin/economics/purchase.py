@@ -18,8 +18,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, mo
 
 from twin.datapack import read_yaml
 from twin.economics.tariffs import Number, UncertainNumber, numbers_of
-from twin.economics.windows import holds, minutes_of
 from twin.errors import DataPackError, Problem
+from twin.hours import holds, minutes_of
 from twin.units import KW_PER_MW, MINUTES_PER_DAY
 
 _BANDS = ("morning", "day", "evening", "night")

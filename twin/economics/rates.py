@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from twin.datapack import categories
 from twin.economics.arms import ArmTariff
 from twin.economics.tariffs import Number, Tariff
-from twin.economics.windows import NORMAL, Zones, period_at
+from twin.economics.windows import Zones
+from twin.hours import NORMAL, period_at
 from twin.units import PAISE_PER_INR, WH_PER_KWH
 
 RATE_PER_PAISA = 10_000

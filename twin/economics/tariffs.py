@@ -16,8 +16,8 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from twin.datapack import categories, read_yaml
-from twin.economics.windows import NORMAL, first_overlap, minutes_of
 from twin.errors import DataPackError, Problem
+from twin.hours import NORMAL, first_overlap, minutes_of
 from twin.units import PAISE_PER_INR
 
 Confidence = Literal["found", "recalled", "derived", "assumed"]

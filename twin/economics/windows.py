@@ -1,65 +1,18 @@
-"""Hours of a tariff period, and the zones of the day that all tariffs of an experiment share."""
+"""The zones of the day that all tariffs of an experiment share."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.hours import minutes_of, period_at
 from twin.units import MINUTES_PER_DAY
-
-NORMAL = "normal"
-"""Name of the hours that no period covers; their multiplier is 1."""
 
 MAX_ZONES = 8
 """Most zones that meters keep registers for."""
-
-_HOURS = re.compile(r"(\d{1,2})(?::([0-5]\d))?\s*-\s*(\d{1,2})(?::([0-5]\d))?")
-
-
-def minutes_of(hours: str) -> tuple[int, int]:
-    """Start and end of ``09-17``, ``06:30-10:00`` or ``22-06`` in minutes; an end above 1440 runs over midnight.
-
-    Raises
-    ------
-    ValueError
-        If the text is no window, leaves the day or is empty.
-    """
-    match = _HOURS.fullmatch(hours.strip())
-    if match is None:
-        raise ValueError(f"'{hours}' is not a window of hours such as 09-17")
-    start = int(match[1]) * 60 + int(match[2] or 0)
-    end = int(match[3]) * 60 + int(match[4] or 0)
-    if max(start, end) > MINUTES_PER_DAY or start % MINUTES_PER_DAY == end:
-        raise ValueError(f"'{hours}' leaves the day or is empty")
-    start %= MINUTES_PER_DAY
-    return start, end if end > start else end + MINUTES_PER_DAY
-
-
-def holds(hours: str, minute: int) -> bool:
-    """Whether ``minute`` of the day lies in ``hours``."""
-    start, end = minutes_of(hours)
-    return start <= minute < end or start <= minute + MINUTES_PER_DAY < end
-
-
-def period_at(hours_of_period: Mapping[str, str], minute: int) -> str:
-    """Name of the period that holds ``minute``; `NORMAL` where none does."""
-    return next((name for name, hours in hours_of_period.items() if holds(hours, minute)), NORMAL)
-
-
-def first_overlap(hours_of_period: Mapping[str, str]) -> tuple[str, str] | None:
-    """Two periods that share a minute, or None."""
-    owner: dict[int, str] = {}
-    for name, hours in hours_of_period.items():
-        for minute in range(*minutes_of(hours)):
-            other = owner.setdefault(minute % MINUTES_PER_DAY, name)
-            if other != name:
-                return other, name
-    return None
-
 
 @dataclass(frozen=True)
 class Zones:

@@ -15,7 +15,8 @@ from twin.datapack import categories
 from twin.economics.arms import ArmTariff, apply_arm, common_zones
 from twin.economics.rates import RateTable, rate_table
 from twin.economics.tariffs import load_tariff
-from twin.economics.windows import Zones, period_at
+from twin.economics.windows import Zones
+from twin.hours import period_at
 from twin.scenario.schema import Scenario
 from twin.scenario.zones import EVENING
 
