@@ -9,7 +9,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.grid import lv_network
+from twin.grid import lv_consumers, lv_network
 from twin.grid.population import INDUSTRIAL, URBAN
 from twin.grid.rules import BASE_OHM_11KV, KV_11, TreeRules, consumer_rules, lv_rules, tree_rules
 from twin.grid.settings import synthesis
@@ -89,15 +89,15 @@ def build_feeder(state: StateGrid, feeder_row: int, design_kw: NDArray[np.float6
     seed64 = np.uint64(seed)
     feeder_class, n_dts = int(feeders.feeder_class[feeder_row]), int(feeders.n_dts[feeder_row])
     first, first_dt = int(feeders.first_consumer[feeder_row]), int(feeders.first_dt[feeder_row])
-    counts = lv_network.dt_counts(seed64, first_dt, n_dts, feeders.consumers_by_category[feeder_row], rule)
-    dt, category, kind = lv_network.draw_kinds(seed64, feeder_row, first_dt, counts, rule)
-    n_poles = lv_network.pole_counts(counts, feeder_class, lv_rule)
-    drawn = lv_network.place_consumers(seed64, first, dt, kind, n_poles, rule)
+    counts = lv_consumers.dt_counts(seed64, first_dt, n_dts, feeders.consumers_by_category[feeder_row], rule)
+    dt, category, kind = lv_consumers.draw_kinds(seed64, feeder_row, first_dt, counts, rule)
+    n_poles = lv_consumers.pole_counts(counts, feeder_class, lv_rule)
+    drawn = lv_consumers.place_consumers(seed64, first, dt, kind, n_poles, rule)
     order = np.argsort((dt * np.int64(lv_rule.most_poles + 1) + drawn[2]) * 4 + drawn[3], kind="stable")
     category, kind = category[order], kind[order]
     sanctioned_kw, phases, pole, phase, service_m = (column[order] for column in drawn)
     consumer_ptr, pole_ptr = _pointers(counts.sum(axis=1)), _pointers(n_poles)
-    peak_kw, rating, old, planned = lv_network.rate_dts(
+    peak_kw, rating, old, planned = lv_consumers.rate_dts(
         seed64, first_dt, dt, kind, sanctioned_kw, design_kw, n_dts, rule, lv_rule
     )
     up, km, conductor, drop, node_of_dt = plan_tree(
@@ -211,17 +211,22 @@ def plan_tree(
         else:
             parent[i] = 1 + int(uniform(key, 8 * i + 1) * trunk)
             left = int(uniform(key, 8 * i + 2) * rule.spur_most[feeder_class])
-    km = weight / weight.sum()
+    whole = 0.0
+    for i in range(n + 1):
+        whole += weight[i]
+    km = weight / whole
     limit = rule.drop_limit[feeder_class] * math.exp(rule.drop_log_sd * normal(key, 1))
     least = rule.least_km[feeder_class] * min(1.0, math.sqrt(n / rule.typical_dts[feeder_class]))
     node = _nodes(key, parent, km, dt_kw / rating_kva, rule.place_noise)
     node_kw = np.zeros(n + 1)
-    node_kw[node] = dt_kw
-    code, drop = _trunk_conductor(feeder_class, parent, km, node_kw, trunk, limit / least, rule)
+    for k in range(n):
+        node_kw[node[k]] = dt_kw[k]
+    code, drop, worst = _trunk_conductor(feeder_class, parent, km, node_kw, trunk, limit / least, rule)
     longest = rule.most_km[feeder_class] * (1.0 - rule.short_share * uniform(key, 0))
-    total = min(limit / drop.max(), longest)
-    conductor = np.full(n + 1, rule.spur_conductor[feeder_class], np.int16)
-    conductor[: trunk + 1] = code
+    total = min(limit / worst, longest)
+    conductor = np.empty(n + 1, np.int16)
+    for i in range(n + 1):
+        conductor[i] = code if i <= trunk else rule.spur_conductor[feeder_class]
     return parent, total * km, conductor, total * drop, node
 
 
@@ -239,8 +244,9 @@ def _nodes(
     score = np.empty(n - 1)
     for k in range(n - 1):
         score[k] = -math.log(loading[k]) + noise * normal(key, _PLACE_DRAW + k)
-    out = np.empty(n - 1, np.int32)
-    out[np.argsort(score, kind="mergesort")] = 1 + np.argsort(drop[1:], kind="mergesort")
+    out, dts, nodes = np.empty(n - 1, np.int32), np.argsort(score, kind="mergesort"), np.argsort(drop, kind="mergesort")
+    for k in range(n - 1):  # node 0, the PSS's bus, has no drop and comes first
+        out[dts[k]] = nodes[k + 1]
     return out
 
 
@@ -253,13 +259,13 @@ def _trunk_conductor(
     trunk: int,
     limit: float,
     rule: TreeRules,
-) -> tuple[int, NDArray[np.float64]]:
-    """The lightest trunk conductor within the limits, else the heaviest; and the planned drop to every node with it.
+) -> tuple[int, NDArray[np.float64], float]:
+    """The lightest trunk conductor within the limits, else the heaviest; the planned drop with it, and the largest.
 
     ``km``: lengths of a feeder of one kilometre; ``limit`` and drop are per kilometre of it. [pu]
     """
     n, tan = len(parent), rule.tan_phi[feeder_class]
-    flow = node_kw * rule.loss_allowance
+    flow, worst = node_kw * rule.loss_allowance, 0.0
     for i in range(n - 1, 0, -1):
         flow[parent[i]] += flow[i]
     ampere = flow[0] * math.sqrt(1.0 + tan * tan) / (math.sqrt(3.0) * KV_11)
@@ -269,11 +275,13 @@ def _trunk_conductor(
     for k in range(rule.trunk_choices.shape[1]):
         code = rule.trunk_choices[feeder_class, k]
         per_trunk = (rule.r_ohm_km[code] + rule.x_ohm_km[code] * tan) / (1000.0 * BASE_OHM_11KV)
+        worst = 0.0
         for i in range(1, n):
             drop[i] = drop[parent[i]] + flow[i] * km[i] * (per_trunk if i <= trunk else per_spur)
-        if drop.max() <= limit and ampere <= rule.ampacity_share * rule.ampacity_a[code]:
+            worst = max(worst, drop[i])
+        if worst <= limit and ampere <= rule.ampacity_share * rule.ampacity_a[code]:
             break
-    return code, drop
+    return code, drop, worst
 
 
 def tree_per_unit(
