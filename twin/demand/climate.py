@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.datapack import Row, read_rows, read_yaml
-from twin.demand.stable import product
+from twin.demand.stable import cos, exp, log, product
 
+_ROUNDS = 6
 KM_PER_DEGREE = 111.2
 """Length of one degree of a great circle. [km]"""
 
@@ -83,7 +84,7 @@ def distance_km(
 ) -> NDArray[np.float64]:
     """Distances between two sets of places on a local plane, shape (n_a, n_b). [km]"""
     north = (lat_a[:, None] - lat_b[None, :]) * KM_PER_DEGREE
-    east = (lon_a[:, None] - lon_b[None, :]) * KM_PER_DEGREE * np.cos(np.radians(np.mean(lat_b)))
+    east = (lon_a[:, None] - lon_b[None, :]) * KM_PER_DEGREE * cos(np.radians(np.mean(lat_b)))
     return np.hypot(north, east)
 
 
@@ -96,7 +97,7 @@ def normals() -> Normals:
     lon = np.array([next(row.longitude for row in rows if row.station == name) for name in stations], dtype=float)
     here = places()
     apart_km = np.maximum(distance_km(here.latitude, here.longitude, lat, lon), 1.0)
-    nearness = apart_km ** -read_yaml("demand/weather")["idw_power"]
+    nearness = exp(-read_yaml("demand/weather")["idw_power"] * log(apart_km))
     weight = nearness / nearness.sum(axis=1, keepdims=True)
 
     def field(column: str) -> NDArray[np.float64]:
@@ -114,6 +115,22 @@ def normals() -> Normals:
         sd_tmax_k=field("sd_daily_tmax_k"),
         sd_tmin_k=field("sd_daily_tmin_k"),
     )
+
+
+_MONTH_OF_DAY = np.repeat(np.arange(12), [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
+
+
+def keeping_means(monthly: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Daily values by day of year whose means over the months are the given ones, shape (..., 366).
+
+    `through_months` of nodes that are corrected until the curve's monthly means agree (within 0.01 after six rounds).
+    """
+    nodes = np.array(monthly, dtype=np.float64)
+    for _ in range(_ROUNDS):
+        curve = through_months(nodes)
+        means = [curve[..., month == _MONTH_OF_DAY].mean(axis=-1) for month in range(12)]
+        nodes += monthly - np.stack(means, axis=-1)
+    return through_months(nodes)
 
 
 def through_months(monthly: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.datapack import read_yaml
-from twin.demand.climate import distance_km, normals, places, through_months
+from twin.demand.climate import distance_km, keeping_means, normals, places, through_months
 from twin.demand.stable import cholesky, exp, product
 from twin.streams import Stream, gamma, inverse_normal, key64, uniform
 
@@ -102,9 +102,9 @@ def chain_tables() -> ChainTables:
         ]
     )
     return ChainTables(
-        tmax_c=through_months(normal.tmax_c).T - wet_daily * wet_tmax[:, None] - expected[:, :1],
-        tmin_c=through_months(normal.tmin_c).T - wet_daily * spec["rain"]["tmin_k"] - expected[:, 1:2],
-        dew_c=through_months(normal.dew_point_c).T - wet_daily * spec["rain"]["dew_point_k"] - expected[:, 2:],
+        tmax_c=keeping_means(normal.tmax_c).T - wet_daily * wet_tmax[:, None] - expected[:, :1],
+        tmin_c=keeping_means(normal.tmin_c).T - wet_daily * spec["rain"]["tmin_k"] - expected[:, 1:2],
+        dew_c=keeping_means(normal.dew_point_c).T - wet_daily * spec["rain"]["dew_point_k"] - expected[:, 2:],
         sd_tmax=through_months(normal.sd_tmax_k).T.copy(),
         sd_tmin=through_months(normal.sd_tmin_k).T.copy(),
         sd_dew=np.array(spec["dew_point"]["sd_k"], dtype=float)[month],

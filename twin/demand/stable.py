@@ -20,6 +20,12 @@ def exp(x: float) -> float:
 
 
 @nb.vectorize(["float64(float64)"], cache=True)
+def log(x: float) -> float:
+    """Elementwise natural logarithm."""
+    return math.log(x)
+
+
+@nb.vectorize(["float64(float64)"], cache=True)
 def sin(x: float) -> float:
     """Elementwise sine. [rad]"""
     return math.sin(x)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.datapack import read_yaml
-from twin.demand.climate import normals, places, through_months
+from twin.demand.climate import keeping_means, normals, places
 from twin.demand.generator import DailyWeather, chain_tables, run_chains
 from twin.demand.stable import exp, sin
 from twin.demand.sun import sunrise_h
@@ -251,7 +251,7 @@ def _normal_extremes(date: dt.date) -> DailyWeather:
     table = normals()
     monthly_days = 365.25 / 12
     fields = [table.tmax_c, table.tmin_c, table.dew_point_c, table.rain_mm / monthly_days]
-    tmax, tmin, dew, rain = (through_months(field)[:, day].astype(np.float32) for field in fields)
+    tmax, tmin, dew, rain = (keeping_means(field)[:, day].astype(np.float32) for field in fields)
     n = len(places())
     return DailyWeather(tmax, tmin, dew, rain, np.full(n, np.nan, np.float32), np.zeros(n, np.float32))
 
