@@ -20,7 +20,16 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-OUT, ERR = Console(), Console(stderr=True)
+PLAIN_WIDTH = 120
+"""Columns of tables where no terminal says how wide it is."""
+
+
+def _console(*, stderr: bool = False) -> Console:
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=PLAIN_WIDTH)
+
+
+OUT, ERR = _console(), _console(stderr=True)
 
 ScenarioPath = Annotated[Path, typer.Argument(help="scenario YAML file", show_default=False)]
 Overrides = Annotated[

@@ -53,7 +53,9 @@ def describe_grid(scenario: Scenario, console: Console) -> None:
 
 def _print_counts(built: Prepared, console: Console) -> None:
     table = Table("level", "number", title="Built (132 kV connections and everything below are synthetic)")
-    for level, number in {**built.state.counts(), **built.network}.items():
+    above = dict(built.network)
+    added = {f"added {name}": count for name, count in above.pop("reinforcements").items()}
+    for level, number in {**built.state.counts(), **above, **added}.items():
         table.add_row(str(level), f"{number:,}" if isinstance(number, int) else str(number))
     console.print(table)
 
