@@ -40,7 +40,9 @@ def test_a_killed_driver_resumes_with_other_shards_to_the_same_digest(undisturbe
     driver.wait()
     log.close()
     assert manifest(out)["status"] == "running"
-    done = twin("run", str(TINY), "--set", TWO_DAYS[0], "--out", str(out), "--resume", "--shards", "1", "--backend", "local")
+    done = twin(
+        "run", str(TINY), "--set", TWO_DAYS[0], "--out", str(out), "--resume", "--shards", "1", "--backend", "local"
+    )
     assert done.returncode in (0, 3), done.stderr
     assert manifest(out)["attempts"] == 2
     assert open_run(str(out)).digests() == undisturbed.digests()

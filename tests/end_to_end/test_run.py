@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.runs import TINY, manifest, run_local, twin
+from tests.runs import TINY, run_local, twin
 from twin.cluster.backend import LocalBackend
 from twin.results.schema import KEYS
 
@@ -24,7 +24,7 @@ def test_a_run_writes_its_tables_manifest_and_report(whole):
     for name in ("system", "grid_substations", "feeders", "transformers", "consumers", "bills", "effects", "prices",
                  "gains", "bands", "calibration", "losses", "cases", "feeder_list"):  # fmt: skip
         assert whole.table(name).num_rows > 0, name
-    html = (whole.storage.full("report.html"))
+    html = whole.storage.full("report.html")
     assert "synthetic" in open(html, encoding="utf-8").read()  # noqa: PTH123, SIM115
     assert folder
 
@@ -51,7 +51,9 @@ def test_the_state_balance_adds_up_from_the_tables(whole):
 def test_keys_identify_rows(whole):
     for name in ("system", "feeders", "transformers", "bills", "effects", "gains"):
         keys = ", ".join(f'"{key}"' for key in KEYS[name])
-        twice = whole.query(f'SELECT count(*) AS n FROM (SELECT {keys} FROM "{name}" GROUP BY {keys} HAVING count(*) > 1)')
+        twice = whole.query(
+            f'SELECT count(*) AS n FROM (SELECT {keys} FROM "{name}" GROUP BY {keys} HAVING count(*) > 1)'
+        )
         assert twice.column("n").to_pylist() == [0], name
 
 
@@ -89,7 +91,7 @@ def test_digest_is_the_same_for_any_number_of_shards(whole, tmp_path, monkeypatc
 def test_a_changed_seed_changes_the_result_and_an_added_arm_changes_no_other(whole, tmp_path):
     arm = "experiment.arms.extra={tariff: {time_of_day: {applies_to: gross, peak: {hours: '17-23', multiplier: 1.3}}}}"
     more = run_local(tmp_path / "arm", overrides=(arm,))
-    flat = "SELECT * EXCLUDE (\"case\") FROM system WHERE \"case\" = 0 ORDER BY interval_start"
+    flat = 'SELECT * EXCLUDE ("case") FROM system WHERE "case" = 0 ORDER BY interval_start'
     assert more.query(flat).equals(whole.query(flat))
     other = run_local(tmp_path / "seed", overrides=("seed=77",))
     assert not other.query(flat).equals(whole.query(flat))

@@ -6,7 +6,6 @@ import pytest
 from twin.simulation.border import Layout, compose, stratum_means
 from twin.simulation.messages import N_Q, ArmAnswer, Q
 
-
 FLAT = np.ones((3, 2))
 
 
