@@ -72,7 +72,7 @@ def choose(state: StateGrid, resolve: Resolve, seed: int) -> Selection:
         For an unknown district, a fraction out of range, or a stratum whose unresolved feeders nobody represents.
     """
     feeders = state.feeders
-    rank = _rank_in_stratum(feeders.stratum, seed)
+    rank = rank_in_stratum(feeders.stratum, seed)
     if isinstance(resolve, int | float):
         resolved = rank < _quota(feeders.stratum, float(resolve))[feeders.stratum]
         sampled = resolved.copy()
@@ -82,7 +82,7 @@ def choose(state: StateGrid, resolve: Resolve, seed: int) -> Selection:
     return _selection(state, resolved, sampled)
 
 
-def _rank_in_stratum(stratum: NDArray[np.int8], seed: int) -> NDArray[np.int64]:
+def rank_in_stratum(stratum: NDArray[np.int8], seed: int) -> NDArray[np.int64]:
     """Place of every feeder in its stratum's seeded permutation."""
     draw = uniforms(seed, Stream.FEEDER_SAMPLE, np.arange(len(stratum)))
     rank = np.empty(len(stratum), np.int64)
@@ -119,7 +119,7 @@ def _named(state: StateGrid, resolve: Literal["all"] | Sequence[str]) -> NDArray
 def _auxiliary(stratum: NDArray[np.int8], resolved: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
     """The first few of every stratum's permutation that are not resolved; fewer if the stratum has no more."""
     per_class = synthesis().sample.per_class
-    rank = _rank_in_stratum(stratum, seed)
+    rank = rank_in_stratum(stratum, seed)
     sampled = np.zeros(len(stratum), bool)
     for code in range(N_STRATA):
         rows = np.flatnonzero((stratum == code) & ~resolved)
