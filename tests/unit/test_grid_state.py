@@ -3,7 +3,7 @@ import pytest
 
 from tests.planning_day import planned_state, planning_kw
 from twin.datapack import categories
-from twin.errors import ScenarioError
+from twin.errors import DataPackError, ScenarioError
 from twin.grid import places, settings, tables
 from twin.grid.population import category_totals, kind_mix
 from twin.grid.state import build_state
@@ -176,3 +176,16 @@ def test_kinds_without_a_sanctioned_load_are_ht_only():
         row.name for row in kinds() if row.group in ("ht", "traction")
     ]
     assert (mean[~np.isnan(mean)] > 0.2).all()
+
+
+def test_a_conductor_or_rating_that_no_table_has_is_named():
+    with pytest.raises(DataPackError, match="ACSR Unicorn: no such conductor"):
+        tables.conductor_code("ACSR Unicorn")
+    with pytest.raises(DataPackError, match="no row of 17 kVA"):
+        tables.distribution_transformer(17.0, old=True)
+
+
+def test_ranges_in_a_cell_are_their_middle():
+    wolf = conductors()[tables.conductor_code("ACSR Wolf")]
+    assert wolf.ampacity_a == pytest.approx((350 + 405) / 2)
+    assert tables.conductors()[tables.conductor_code("ACSR Moose twin")].ampacity_a == pytest.approx(2 * 715)

@@ -131,8 +131,20 @@ def districts() -> tuple[District, ...]:
 
 @lru_cache(maxsize=1)
 def blocks() -> tuple[Block, ...]:
-    """Blocks, grouped by district in the order of `districts`."""
-    return tuple(read_rows("blocks", Block))
+    """Blocks, grouped by district in the order of `districts`.
+
+    Raises
+    ------
+    DataPackError
+        If they are not, or a district is unknown or has no block.
+    """
+    rows = tuple(read_rows("blocks", Block))
+    order = list(dict.fromkeys(row.district for row in rows))
+    runs = sum(a.district != b.district for a, b in zip(rows, rows[1:], strict=False)) + 1
+    if order != [row.name for row in districts()] or runs != len(order):
+        what = "blocks are not grouped by district in the order of districts.csv"
+        raise DataPackError([Problem("twin/data/blocks.csv", "district", what, "sort them, and spell districts alike")])
+    return rows
 
 
 @lru_cache(maxsize=1)

@@ -23,11 +23,16 @@ class FeederNetwork(Protocol):
     """What a check of a feeder needs; `FeederStatic` has it."""
 
     @property
-    def lv(self) -> LvTiles: ...  # noqa: D102
+    def lv(self) -> LvTiles:
+        """The DTs with their LV networks."""
+
     @property
-    def tree(self) -> RadialTree: ...  # noqa: D102
+    def tree(self) -> RadialTree:
+        """The 11 kV line."""
+
     @property
-    def node_of_dt(self) -> NDArray[np.int32]: ...  # noqa: D102
+    def node_of_dt(self) -> NDArray[np.int32]:
+        """11 kV node of every DT."""
 
 
 class RadialOrder(NamedTuple):
