@@ -17,6 +17,14 @@ class Backend(Protocol):
         """Call ``method`` of every shard with its own arguments; ``what`` says in messages what is being waited for."""
         ...
 
+    def submit(self, method: str, args: Sequence[tuple[Any, ...]]) -> Any:
+        """Call ``method`` of every shard without waiting. A shard does its calls in order."""
+        ...
+
+    def gather(self, handle: Any, what: str) -> list[Any]:
+        """Wait for what `submit` began; answers in shard order."""
+        ...
+
     def close(self) -> None:
         """Let the shards go."""
         ...
@@ -31,7 +39,15 @@ class LocalBackend:
 
     def call(self, method: str, args: Sequence[tuple[Any, ...]], what: str) -> list[Any]:
         """Call each shard in turn."""
+        return self.gather(self.submit(method, args), what)
+
+    def submit(self, method: str, args: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Call each shard in turn, now."""
         return [getattr(shard, method)(*one) for shard, one in zip(self.shards, args, strict=True)]
+
+    def gather(self, handle: list[Any], what: str) -> list[Any]:
+        """What `submit` returned."""
+        return handle
 
     def close(self) -> None:
         """Drop the shards."""

@@ -81,8 +81,15 @@ class RayBackend:
 
     def call(self, method: str, args: Sequence[tuple[Any, ...]], what: str) -> list[Any]:
         """Call all shards at once and wait for all answers, saying every minute what is waited for."""
-        refs = [getattr(actor, method).remote(*one) for actor, one in zip(self.actors, args, strict=True)]
-        return self._gather(refs, what, CALL_LIMIT_S)
+        return self.gather(self.submit(method, args), what)
+
+    def submit(self, method: str, args: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Call all shards at once; an actor does its calls in the order of submission."""
+        return [getattr(actor, method).remote(*one) for actor, one in zip(self.actors, args, strict=True)]
+
+    def gather(self, handle: list[Any], what: str) -> list[Any]:
+        """Wait for all answers of one `submit`."""
+        return self._gather(handle, what, CALL_LIMIT_S)
 
     def _gather(self, refs: list[Any], what: str, limit_s: float) -> list[Any]:
         began = time.monotonic()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,7 +21,7 @@ from twin.results.storage import FileRecord, Storage
 from twin.simulation.border import Layout, StateLoad, compose, solve_above
 from twin.simulation.checkpoint import read_voltages, write_voltages
 from twin.simulation.manifest import Manifest, Stopwatch
-from twin.simulation.messages import ArmAnswer, BlockQuestion, CommitAnswer
+from twin.simulation.messages import BlockQuestion, CommitAnswer
 from twin.simulation.plan import PointPlan
 from twin.simulation.system_tables import upper_failures, write_system_tables
 
@@ -29,8 +30,9 @@ LOG = logging.getLogger(__name__)
 BORDER_TOLERANCE_PU = 1e-4
 """A block is accepted when no PSS voltage moves more than this between rounds."""
 MOST_ROUNDS = 8
-FREE_ROUNDS = 2
-"""Rounds in which taps and capacitors above may move; then they stay, or one at its edge could hunt for ever."""
+FREE_ROUNDS = 1
+"""Rounds in which taps and capacitors above may move; then they stay, or one at its edge could hunt for ever. The first
+round's loads answer voltage, so the positions found on them are those of the settled day but for edges of deadbands."""
 FLAT_GUESS_PU = 1.0
 CHECKPOINT_SHARE = 0.05
 """Checkpoints may cost at most this share of the time since the last one."""
@@ -42,7 +44,15 @@ class Fleet(Protocol):
     n_shards: int
 
     def call(self, method: str, args: list[tuple[Any, ...]], what: str) -> list[Any]:
-        """Call a method of every shard."""
+        """Call a method of every shard and wait."""
+        ...
+
+    def submit(self, method: str, args: list[tuple[Any, ...]]) -> Any:
+        """Call a method of every shard without waiting; calls of a shard are done in order."""
+        ...
+
+    def gather(self, handle: Any, what: str) -> list[Any]:
+        """Wait for what `submit` began."""
         ...
 
 
@@ -65,6 +75,19 @@ class Settled:
     moved_pu: float
     """Largest difference between those and the grid's last answer."""
     rounds: int
+
+
+@dataclass
+class _ArmRounds:
+    """Where one arm's border iteration stands."""
+
+    asked_pu: NDArray[np.float64]
+    """PSS voltages that the shards are asked at, shape (n_pss, steps)."""
+    number: int = 0
+    """Rounds answered."""
+    moved_pu: float = np.inf
+    load: Any = None
+    upper: Any = None
 
 
 @dataclass
@@ -145,39 +168,45 @@ class Engine:
         return sum(len(point.dates) * point.replicates for point in self.points)
 
     def settle(self, point: PointPlan, block: int, v_guess: NDArray[np.float64] | None) -> Settled:
-        """Iterate the border of one block, all arms, to `BORDER_TOLERANCE_PU`."""
-        n_arms, steps = len(point.arms), point.steps
-        v = v_guess
-        if v is None:
-            v = np.full((n_arms, self.layout.n_pss, steps), FLAT_GUESS_PU)
-        loads: list[StateLoad | None] = [None] * n_arms
-        upper: list[Any] = [None] * n_arms
-        used_v = v.copy()
-        active = list(range(n_arms))
-        moved, rounds = np.zeros(n_arms), 0
-        while active and rounds < MOST_ROUNDS:
-            answers = self._ask(block, tuple(active), v, first=rounds == 0)
-            for position, arm in enumerate(active):
-                used_v[arm] = v[arm]
-                load = compose(self.layout, [shard[position] for shard in answers], v[arm])
-                hold = rounds >= FREE_ROUNDS
-                loads[arm], upper[arm] = load, solve_above(self.upper, load, v[arm], upper[arm], hold=hold)
-                moved[arm] = np.nanmax(np.abs(upper[arm].v_pss_pu - v[arm]))
-            v = v.copy()
-            for arm in active:
-                v[arm] = np.where(np.isfinite(upper[arm].v_pss_pu), upper[arm].v_pss_pu, v[arm])
-            active = [arm for arm in active if not moved[arm] <= BORDER_TOLERANCE_PU]
-            rounds += 1
-        self._rounds.append(rounds)
-        LOG.info("block %d: %d rounds, last move %.1e pu", block, rounds, moved.max())
-        return Settled([load for load in loads if load is not None], upper, used_v, float(moved.max()), rounds)
+        """Iterate the border of one block to `BORDER_TOLERANCE_PU`, arm by arm in turn.
 
-    def _ask(self, block: int, arms: tuple[int, ...], v: NDArray[np.float64], *, first: bool) -> list[list[ArmAnswer]]:
-        questions = [
-            (BlockQuestion(block, arms, np.ascontiguousarray(v[list(arms)][:, rows]), first),)
+        While the grid above is solved for one arm, the shards already work on the next. Arms do not touch each other,
+        so the order of work changes no bit.
+        """
+        n_arms, steps = len(point.arms), point.steps
+        if v_guess is None:
+            v_guess = np.full((n_arms, self.layout.n_pss, steps), FLAT_GUESS_PU)
+        rounds = [_ArmRounds(v_guess[arm]) for arm in range(n_arms)]
+        asked = deque((arm, self._ask(block, arm, rounds[arm])) for arm in range(n_arms))
+        while asked:
+            arm, handle = asked.popleft()
+            answers = [shard[0] for shard in self.fleet.gather(handle, f"the feeders of block {block}")]
+            state = rounds[arm]
+            state.load = compose(self.layout, answers, state.asked_pu)
+            state.upper = solve_above(
+                self.upper, state.load, state.asked_pu, state.upper, hold=state.number >= FREE_ROUNDS
+            )
+            state.number += 1
+            answer = state.upper.v_pss_pu
+            state.moved_pu = float(np.nanmax(np.abs(answer - state.asked_pu)))
+            if not state.moved_pu <= BORDER_TOLERANCE_PU and state.number < MOST_ROUNDS:
+                state.asked_pu = np.where(np.isfinite(answer), answer, state.asked_pu)
+                asked.append((arm, self._ask(block, arm, state)))
+        most = max(state.number for state in rounds)
+        moved = max(state.moved_pu for state in rounds)
+        self._rounds.append(most)
+        LOG.info("block %d: %d rounds, last move %.1e pu", block, most, moved)
+        asked_pu = np.stack([state.asked_pu for state in rounds])
+        return Settled([state.load for state in rounds], [state.upper for state in rounds], asked_pu, moved, most)
+
+    def _ask(self, block: int, arm: int, state: _ArmRounds) -> Any:
+        """Send one arm's round to the shards, without waiting."""
+        v = state.asked_pu[None]
+        args = [
+            (BlockQuestion(block, (arm,), np.ascontiguousarray(v[:, rows]), state.number == 0),)
             for rows in self.layout.owned_pss
         ]
-        return self.fleet.call("solve", questions, f"the feeders of block {block}")
+        return self.fleet.submit("solve", args)
 
     def _commit(
         self, point: PointPlan, replicate: int, block: int, settled: Settled, v_final: NDArray[np.float64]

@@ -74,7 +74,7 @@ class Shard:
         self.world: ReplicateWorld
         self.meters: MeterState
         self.solver: BlockSolver
-        self.block: BlockState
+        self.block: BlockState | None = None
         self.mean_solver: BlockSolver
         self.mean_block: BlockState
 
@@ -111,6 +111,7 @@ class Shard:
         """
         began = time.perf_counter()
         plan, population = self.shared.points[point], self.population
+        self.block = None
         self.world = open_world(plan, replicate, population)
         self.world.response.expected_day_kwh = self.world.expected_day_kwh(self.solver, plan.dates[first_block])
         if checkpoint:
@@ -123,7 +124,7 @@ class Shard:
 
     def solve(self, question: BlockQuestion) -> list[ArmAnswer]:
         """One round of a block: settle every feeder of the asked arms at the given PSS voltages."""
-        if question.first:
+        if self.block is None or self.block.number != question.block:
             self.block = BlockState.begin(self.world, self.meters, question.block, self.solver)
         return self.solver.solve(self.block, question)
 
@@ -140,13 +141,15 @@ class Shard:
         ``v_pss_pu``, shape (arms, n_owned_pss, steps), is the grid's last answer, against which a sample is verified.
         """
         shared, plan = self.shared, self.world.plan
-        assert self.block.number == block, f"block {self.block.number} was solved, {block} is to be committed"
+        solved = self.block
+        assert solved is not None, "a block is solved before it is committed"
+        assert solved.number == block, f"block {solved.number} was solved, {block} is to be committed"
         name = f"{stem}-s{self.spec.owned_pss[0]:05d}-a{shared.attempt:06d}"
         began = time.perf_counter()
-        mismatch = verify_sample(self.solver, self.block, v_pss_pu)
-        files = block_files(shared, name, self.world, self.solver, self.block)
-        files += reading_files(shared, name, self.world, self.meters, self.solver, self.block, reading_ids)
-        self.meters.advance(self.block)
+        mismatch = verify_sample(self.solver, solved, v_pss_pu)
+        files = block_files(shared, name, self.world, self.solver, solved)
+        files += reading_files(shared, name, self.world, self.meters, self.solver, solved, reading_ids)
+        self.meters.advance(solved)
         if self.meters.closes_after(plan.dates[block]):
             files += bill_files(shared, name, self.world, self.meters, self.solver, plan.dates[block])
             self.meters.next_month(plan.dates[block])
@@ -158,8 +161,8 @@ class Shard:
         return CommitAnswer(
             files=files,
             checkpoint=checkpoint,
-            failures=self.block.failures,
-            closure=self.block.closure,
+            failures=solved.failures,
+            closure=solved.closure,
             border_mismatch=mismatch,
             seconds={"commit": time.perf_counter() - began},
         )
