@@ -142,6 +142,7 @@ class UpperGrid:
         before: Positions | None = None,
         hold: Positions | None = None,
         start: EhvState | None = None,
+        tolerance_pu: float = BORDER_TOLERANCE_PU,
     ) -> UpperResult:
         """Solve all steps of a block.
 
@@ -164,6 +165,8 @@ class UpperGrid:
             with the feeders below, which otherwise could make a tap hunt.
         start : EhvState, optional
             ``state`` of an earlier solution of the same block: the voltages to start from.
+        tolerance_pu : float
+            Largest change of a 132 kV voltage between the last two rounds of trees and mesh. [pu]
 
         Returns
         -------
@@ -183,7 +186,7 @@ class UpperGrid:
         finite = [np.isfinite(part).all(axis=0) for part in (ehv, *loads)]
         good = np.logical_and.reduce(finite)
         block = _Block(self, loads, ehv, good, before or self.resting_positions(), hold, start)
-        block.iterate()
+        block.iterate(tolerance_pu)
         return block.result()
 
 
@@ -217,7 +220,7 @@ class _Block:
         self.agreed = ~good
         self.rounds = 0
 
-    def iterate(self) -> None:
+    def iterate(self, tolerance_pu: float) -> None:
         """Rounds of trees and mesh until 132 kV voltages and positions stand still; positions freeze after theirs."""
         grid = self.grid
         grid.solver.reset()
@@ -236,7 +239,7 @@ class _Block:
             held = np.ones(len(change), dtype=np.bool_)
             for old, new in zip(positions, self.at, strict=True):
                 held &= (old == new).all(axis=0)
-            self.agreed = ~self.good | (self.state.status == DIVERGED) | ((change <= BORDER_TOLERANCE_PU) & held)
+            self.agreed = ~self.good | (self.state.status == DIVERGED) | ((change <= tolerance_pu) & held)
             if turn >= SETTLE_ROUNDS and self.agreed.all():
                 return
             self.v_head = v_new

@@ -68,6 +68,8 @@ class BlockState:
     zone_of_step: NDArray[np.uint8]
     mean_field: bool
     arms: list[ArmBlock] = field(default_factory=list)
+    factors: dict[tuple[int, int], NDArray[np.float32]] = field(default_factory=dict)
+    """Response of each arm, by the first row of its consumers: settled in the first round, then kept."""
 
     @staticmethod
     def begin(world: ReplicateWorld, meters: MeterState, number: int, solver: BlockSolver) -> BlockState:
@@ -166,9 +168,12 @@ class BlockSolver:
         """Demand of some consumers under an arm; ``kw`` itself for those whom the arm does not reach."""
         if block.meters is None or not block.world.response.reaches(arm):
             return kw
-        base_kwh = np.zeros((len(kw), block.world.plan.zones.n_zones))
-        zone_energy(kw, block.zone_of_step, self.hours, base_kwh)
-        factors = block.world.response.factors(arm, block.date, rows, base_kwh, block.meters)
+        factors = block.factors.get((arm, rows.start))
+        if factors is None:
+            base_kwh = np.zeros((len(kw), block.world.plan.zones.n_zones))
+            zone_energy(kw, block.zone_of_step, self.hours, base_kwh)
+            exact = block.world.response.factors(arm, block.date, rows, base_kwh, block.meters)
+            factors = block.factors[arm, rows.start] = exact.astype(np.float32)
         out = self.arm_kw[: len(kw)]
         respond(kw, factors, block.zone_of_step, out)
         return out

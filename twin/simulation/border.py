@@ -17,6 +17,8 @@ from twin.simulation.messages import N_Q, ArmAnswer, Q
 from twin.units import KW_PER_MW
 
 N_STRATA = 8
+ABOVE_TOLERANCE_PU = 1e-6
+"""Within a round trees and mesh above agree this closely, a hundredth of what the border asks for."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,7 @@ def solve_above(
         q33_kvar=load.ht33_kvar,
         hold=before.positions_by_step if hold and before is not None else None,
         start=before.state if before is not None else None,
+        tolerance_pu=ABOVE_TOLERANCE_PU,
     )
 
 

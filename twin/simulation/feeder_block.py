@@ -51,12 +51,12 @@ class FeederWork(NamedTuple):
 
 @nb.njit(cache=True, error_model="numpy")
 def respond(
-    kw: NDArray[np.float32], factors: NDArray[np.float64], zone_of_step: NDArray[np.uint8], out: NDArray[np.float32]
+    kw: NDArray[np.float32], factors: NDArray[np.float32], zone_of_step: NDArray[np.uint8], out: NDArray[np.float32]
 ) -> None:
     """Demand after price response: every step times its zone's factor. ``kw`` [n, stride], ``factors`` [n, n_zones]."""
     for i in range(kw.shape[0]):
         for t in range(len(zone_of_step)):
-            out[i, t] = kw[i, t] * np.float32(factors[i, zone_of_step[t]])
+            out[i, t] = kw[i, t] * factors[i, zone_of_step[t]]
         for t in range(len(zone_of_step), kw.shape[1]):
             out[i, t] = 0.0
 
