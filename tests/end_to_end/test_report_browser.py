@@ -16,6 +16,8 @@ from tests.report_fixture import Made, make_run
 from twin.report import write_report
 from twin.results.reader import open_run
 
+pytestmark = pytest.mark.browser
+
 FLAGS = (
     "--headless",
     "--no-sandbox",

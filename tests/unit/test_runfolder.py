@@ -1,0 +1,33 @@
+"""A folder in use is refused, never overwritten; the same run may go on."""
+
+import pytest
+
+from twin.errors import RunFolderError
+from twin.results.commits import latest_attempt
+from twin.simulation.runfolder import claim
+
+
+def test_a_new_folder_is_claimed_and_resumed(tmp_path):
+    first = claim(str(tmp_path / "run"), "abc", resume=False, shards=2)
+    again = claim(str(tmp_path / "run"), "abc", resume=True, shards=5)
+    assert (first.attempt, again.attempt) == (1, 2)
+    assert not again.completed
+
+
+def test_resume_on_nothing_starts_it(tmp_path):
+    assert claim(str(tmp_path / "none"), "abc", resume=True, shards=1).attempt == 1
+
+
+@pytest.mark.parametrize(("identity", "resume", "said"), [("abc", False, "not empty"), ("xyz", True, "another scenario")])
+def test_a_used_folder_is_refused(tmp_path, identity, resume, said):
+    folder = claim(str(tmp_path / "run"), "abc", resume=False, shards=1)
+    with pytest.raises(RunFolderError, match=said):
+        claim(str(tmp_path / "run"), identity, resume=resume, shards=1)
+    assert latest_attempt(folder.storage) == 1
+
+
+def test_a_folder_of_other_things_is_refused_even_to_resume(tmp_path):
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(RunFolderError, match="no run that could be resumed"):
+        claim(str(tmp_path), "abc", resume=True, shards=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
