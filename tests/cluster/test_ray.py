@@ -80,8 +80,9 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path):
 def cluster():
     """A Ray cluster on this machine with its job server."""
     ray = [sys.executable, "-m", "ray.scripts.scripts"]
-    start = [*ray, "start", "--head", "--port=0", "--num-cpus=2", "--node-ip-address=127.0.0.1",
-             "--include-dashboard=true", "--dashboard-host=127.0.0.1", "--dashboard-port=8299", "--disable-usage-stats"]  # fmt: skip
+    flags = "--head --port=0 --num-cpus=2 --node-ip-address=127.0.0.1 --disable-usage-stats"
+    board = "--include-dashboard=true --dashboard-host=127.0.0.1 --dashboard-port=8299"
+    start = [*ray, "start", *flags.split(), *board.split()]
     begun = subprocess.run(start, capture_output=True, text=True, timeout=180, check=False)
     assert begun.returncode == 0, begun.stdout + begun.stderr
     yield "http://127.0.0.1:8299"
