@@ -18,7 +18,10 @@ def test_resume_on_nothing_starts_it(tmp_path):
     assert claim(str(tmp_path / "none"), "abc", resume=True, shards=1).attempt == 1
 
 
-@pytest.mark.parametrize(("identity", "resume", "said"), [("abc", False, "not empty"), ("xyz", True, "another scenario")])
+USED = [("abc", False, "not empty"), ("xyz", True, "another scenario")]
+
+
+@pytest.mark.parametrize(("identity", "resume", "said"), USED)
 def test_a_used_folder_is_refused(tmp_path, identity, resume, said):
     folder = claim(str(tmp_path / "run"), "abc", resume=False, shards=1)
     with pytest.raises(RunFolderError, match=said):
