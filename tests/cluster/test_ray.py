@@ -1,6 +1,7 @@
 """The same run on real Ray: equal digests, a killed driver, a joined cluster, a submitted job."""
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -78,7 +79,9 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path):
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A Ray cluster on this machine with its job server."""
+    """A Ray cluster on this machine with its job server, its clients told its token."""
+    secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    os.environ.update(secret)
     ray = [sys.executable, "-m", "ray.scripts.scripts"]
     flags = "--head --port=0 --num-cpus=2 --node-ip-address=127.0.0.1 --disable-usage-stats"
     board = "--include-dashboard=true --dashboard-host=127.0.0.1 --dashboard-port=8299"
@@ -87,6 +90,8 @@ def cluster():
     assert begun.returncode == 0, begun.stdout + begun.stderr
     yield "http://127.0.0.1:8299"
     subprocess.run([*ray, "stop", "--force"], capture_output=True, timeout=120, check=False)
+    for name in secret:
+        del os.environ[name]
 
 
 def test_joins_a_cluster_and_runs_as_a_submitted_job(cluster, undisturbed, tmp_path):
