@@ -19,7 +19,7 @@ from twin.demand.panel import june_days, kind_counts, kind_mean_kw, panel_column
 from twin.demand.weather import GeneratedWeather, NormalWeather, Weather
 from twin.grid.state import StateGrid
 from twin.simulation.border import compose, solve_above
-from twin.simulation.engine import BORDER_TOLERANCE_PU, FREE_ROUNDS, MOST_ROUNDS
+from twin.simulation.engine import FREE_ROUNDS, MOST_ROUNDS, SETTLED_PU
 from twin.simulation.manifest import Manifest
 from twin.simulation.messages import MeanFieldAnswer
 from twin.simulation.prepare import Prepared
@@ -82,7 +82,7 @@ def settle_day(prepared: Prepared, date: dt.date, weather: Weather) -> Loading:
         upper = solve_above(prepared.upper, load, v, upper, hold=turn >= FREE_ROUNDS)
         moved = float(np.nanmax(np.abs(upper.v_pss_pu - v)))
         v = upper.v_pss_pu
-        if moved <= BORDER_TOLERANCE_PU:
+        if moved <= SETTLED_PU:
             break
     return _gather(answers, v, upper, turn + 1)
 

@@ -17,7 +17,7 @@ from twin.powerflow.lv_equivalents import settled
 from twin.powerflow.radial import node_loads, radial_options, radial_out, radial_scratch
 from twin.simulation.feeder_block import FeederWork, respond, settle_feeder, zone_energy
 from twin.simulation.harvest import DT_COLUMNS, harvest_feeder
-from twin.simulation.messages import N_Q, ArmAnswer, BlockQuestion, Failure, Q
+from twin.simulation.messages import N_Q, STILL_PU, ArmAnswer, BlockQuestion, Failure, Q
 from twin.simulation.population import FeederPart, Population
 from twin.units import MINUTES_PER_DAY
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 INNER_TOLERANCE_PU = 5e-5
 """Within a feeder tiles follow their 11 kV node closer than the border asks, so that both together stay within it."""
-STILL_PU = 1e-5
-"""A feeder whose head moved no more than this since its last round keeps its results."""
 LOST_IN_GUESS = 0.04
 """Share of demand lost below a DT in the first guess of voltages; it does not touch results beyond the tolerance."""
 
@@ -184,10 +182,16 @@ class BlockSolver:
         for position, part in enumerate(self.population.feeders):
             if question.sampled_only and part.sampled_row < 0:
                 continue
+            heads = [question.v_pss_pu[i, part.pss_row] for i in range(len(question.arms))]
+            moved = [
+                question.first or np.abs(head - block.arms[arm].v_head_pu[position]).max() > STILL_PU
+                for arm, head in zip(question.arms, heads, strict=True)
+            ]
+            if not any(moved):
+                continue
             kw = self.draw(block, part.rows)
-            for i, arm in enumerate(question.arms):
-                v_head = question.v_pss_pu[i, part.pss_row]
-                solved[i] += self.settle(block, arm, position, part, kw, v_head, guess=question.first)
+            for i in np.flatnonzero(moved):
+                solved[i] += self.settle(block, question.arms[i], position, part, kw, heads[i], guess=question.first)
         return [
             self._answer(block, arm, int(solved[i]), question.v_pss_pu.shape[1]) for i, arm in enumerate(question.arms)
         ]
@@ -198,8 +202,6 @@ class BlockSolver:
     ) -> int:  # fmt: skip
         """Settle one feeder under one arm into the tentative results; returns tiles solved."""
         result = block.arms[arm]
-        if not guess and np.abs(v_head_pu - result.v_head_pu[position]).max() <= STILL_PU:
-            return 0
         v_dt = result.v_dt_pu[part.dts]
         if not guess:
             v_dt += v_head_pu - result.v_head_pu[position]

@@ -21,14 +21,16 @@ from twin.results.storage import FileRecord, Storage
 from twin.simulation.border import Layout, StateLoad, compose, solve_above
 from twin.simulation.checkpoint import read_voltages, write_voltages
 from twin.simulation.manifest import Manifest, Stopwatch
-from twin.simulation.messages import BlockQuestion, CommitAnswer
+from twin.simulation.messages import STILL_PU, BlockQuestion, CommitAnswer
 from twin.simulation.plan import PointPlan
 from twin.simulation.system_tables import upper_failures, write_system_tables
 
 LOG = logging.getLogger(__name__)
 
 BORDER_TOLERANCE_PU = 1e-4
-"""A block is accepted when no PSS voltage moves more than this between rounds."""
+"""A block is accepted when every feeder was settled this close to its PSS's final voltage. [pu]"""
+SETTLED_PU = BORDER_TOLERANCE_PU - STILL_PU
+"""So far may the last round move a voltage, since a feeder may have been left where it was by `STILL_PU`."""
 MOST_ROUNDS = 8
 FREE_ROUNDS = 1
 """Rounds in which taps and capacitors above may move; then they stay, or one at its edge could hunt for ever. The first
@@ -189,7 +191,7 @@ class Engine:
             state.number += 1
             answer = state.upper.v_pss_pu
             state.moved_pu = float(np.nanmax(np.abs(answer - state.asked_pu)))
-            if not state.moved_pu <= BORDER_TOLERANCE_PU and state.number < MOST_ROUNDS:
+            if not state.moved_pu <= SETTLED_PU and state.number < MOST_ROUNDS:
                 state.asked_pu = np.where(np.isfinite(answer), answer, state.asked_pu)
                 asked.append((arm, self._ask(block, arm, state)))
         most = max(state.number for state in rounds)
@@ -258,7 +260,7 @@ class Engine:
     ) -> dict[str, Any]:
         """What the manifest keeps of a block; stored in its commit, so that a resumed run knows it too."""
         closure: dict[str, float] = {}
-        mismatch = {"pss_voltage_pu": settled.moved_pu}
+        mismatch = {"pss_voltage_pu": settled.moved_pu + (STILL_PU if settled.rounds > 1 else 0.0)}
         for answer in answers:
             for level, value in answer.closure.items():
                 closure[level] = max(closure.get(level, 0.0), value)

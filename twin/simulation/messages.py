@@ -30,6 +30,8 @@ class Q(IntEnum):
 
 
 N_Q = len(Q)
+STILL_PU = 4e-5
+"""A feeder whose head moved no more than this since it was settled keeps its results."""
 
 
 @dataclass(frozen=True)

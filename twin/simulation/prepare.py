@@ -149,8 +149,9 @@ def prepare(
     backend = make_backend(specs, shared)
     with ExitStack() as closing:
         closing.callback(backend.close)
-        built: list[BuildAnswer] = backend.call("build", [()] * backend.n_shards, "the population")
+        building = backend.submit("build", [()] * backend.n_shards)
         above = build_upper(state)
+        built: list[BuildAnswer] = backend.gather(building, "the population")
         closing.pop_all()
     reading_ids = choose_readings([answer.reading_candidates for answer in built], scenario.output.readings.consumers)
     consumers = sum(answer.consumers for answer in built)
