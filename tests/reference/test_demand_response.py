@@ -39,14 +39,14 @@ def test_home_priors_stay_below_foreign_pilots(ratio):
     """Arcturus 2.0 (recalled): peak cut = 0.011 + 0.065 ln(ratio); rural homes far below it, AC homes up to it."""
     arcturus = 0.011 + 0.065 * np.log(ratio)
     bounds = parameter_bounds()
-    assert peak_cut(bounds["substitution.rural_home"][1], ratio) < 0.75 * arcturus
-    assert peak_cut(bounds["substitution.urban_home"][1], ratio) < arcturus
-    assert peak_cut(bounds["substitution.ac_home"][1], ratio) < 1.2 * arcturus
+    assert peak_cut(bounds["substitution_rural_home"][1], ratio) < 0.75 * arcturus
+    assert peak_cut(bounds["substitution_urban_home"][1], ratio) < arcturus
+    assert peak_cut(bounds["substitution_ac_home"][1], ratio) < 1.2 * arcturus
 
 
 def test_moved_energy_stays_under_the_appliances_ceiling():
     """Demand facts 1.5: 6 % of a poor rural home's energy can move at all, 11-12 % of an urban one's."""
     bounds = parameter_bounds()
     for name, ceiling in (("rural_home", 0.06), ("urban_home", 0.11), ("ac_home", 0.12)):
-        moved = peak_cut(bounds[f"substitution.{name}"][1], 1.5) * EVENING_SHARE
+        moved = peak_cut(bounds[f"substitution_{name}"][1], 1.5) * EVENING_SHARE
         assert moved < ceiling

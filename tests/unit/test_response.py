@@ -103,16 +103,16 @@ def test_parameters_stay_within_their_bounds_and_differ_by_replicate():
 
 def test_an_override_moves_no_other_draw():
     plain = draw_parameters(3)
-    set_one = draw_parameters(3, {"substitution.shop": 0.05, "daily.shop": (-0.2, -0.1)})
-    assert set_one["substitution.shop"] == 0.05
-    assert -0.2 <= set_one["daily.shop"] <= -0.1
-    assert all(plain[name] == set_one[name] for name in plain if not name.endswith(".shop"))
+    set_one = draw_parameters(3, {"substitution_shop": 0.05, "daily_shop": (-0.2, -0.1)})
+    assert set_one["substitution_shop"] == 0.05
+    assert -0.2 <= set_one["daily_shop"] <= -0.1
+    assert all(plain[name] == set_one[name] for name in plain if not name.endswith("_shop"))
 
 
 def test_bad_overrides_are_all_told():
     with pytest.raises(InputError) as caught:
-        draw_parameters(3, {"substitution.shops": 0.1, "daily.shop": (0.0, -0.1)})
-    assert "did you mean 'substitution.shop'" in str(caught.value)
+        draw_parameters(3, {"substitution_shops": 0.1, "daily_shop": (0.0, -0.1)})
+    assert "did you mean 'substitution_shop'" in str(caught.value)
     assert "out of order" in str(caught.value)
 
 
@@ -130,4 +130,4 @@ def test_elasticities_follow_groups():
         code = {"street_light": 24, "traction": 30}[name]
         assert (sigma[kind == code] == 0).all()
         assert (daily[kind == code] == 0).all()
-    assert (sigma[groups == names.index("shop")] == parameters["substitution.shop"]).all()
+    assert (sigma[groups == names.index("shop")] == parameters["substitution_shop"]).all()

@@ -165,10 +165,10 @@ def probabilities_over(
 
 
 def parameter_bounds() -> dict[str, tuple[float, float]]:
-    """Names and prior bounds of the uncertain parameters, such as ``substitution.urban_home``."""
+    """Names and prior bounds of the uncertain parameters, such as ``substitution_urban_home``."""
     spec = read_yaml("priors")
     return {
-        f"{quantity}.{group}": (float(low), float(high))
+        f"{quantity}_{group}": (float(low), float(high))
         for quantity in ("substitution", "daily")
         for group, (low, high) in spec[quantity].items()
     }
@@ -234,6 +234,6 @@ def consumer_elasticities(
     """
     names: list[str] = read_yaml("priors")["groups"]
     groups = behaviour_groups(columns)
-    substitution = np.array([parameters[f"substitution.{name}"] for name in names] + [0.0])
-    daily = np.array([parameters[f"daily.{name}"] for name in names] + [0.0])
+    substitution = np.array([parameters[f"substitution_{name}"] for name in names] + [0.0])
+    daily = np.array([parameters[f"daily_{name}"] for name in names] + [0.0])
     return substitution[groups], daily[groups]
