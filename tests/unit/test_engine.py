@@ -1,0 +1,79 @@
+"""The border loop on a grid and shards solved by hand: it settles, holds taps after the first round, and stops."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from twin.simulation import engine as module
+from twin.simulation.border import Layout
+from twin.simulation.engine import BORDER_TOLERANCE_PU, MOST_ROUNDS, Engine
+from twin.simulation.messages import N_Q, ArmAnswer, Q
+
+STEPS = 24
+SOURCE_PU, DROP_PU = 1.02, 0.02
+
+
+class Fleet:
+    """One shard with one PSS whose load is 100 kW times the voltage squared."""
+
+    n_shards = 1
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def submit(self, method, args):
+        (question,) = args[0]
+        self.asked.append(question.arms[0])
+        pss = np.zeros((N_Q, 1, STEPS))
+        pss[Q.P, 0] = 100.0 * question.v_pss_pu[0, 0] ** 2
+        pss[Q.SLOPE_P, 0] = 2.0 * pss[Q.P, 0]
+        zeros = np.zeros((1, STEPS))
+        return [[ArmAnswer(pss, np.zeros((N_Q, 0, STEPS)), zeros, zeros, zeros[:0], zeros[:0], 1)]]
+
+    def gather(self, handle, what):
+        return handle
+
+
+class Above:
+    """A source behind a drop: v = 1.02 - 0.02 p / 100 kW, plus what ``unrest`` adds each round."""
+
+    def __init__(self, unrest: float = 0.0) -> None:
+        self.unrest, self.rounds, self.held = unrest, 0, []
+
+    def solve(self, p, q, n_p, n_q, v0, ehv_mw, ehv_mvar, *, p33_kw, q33_kvar, hold, start, tolerance_pu):
+        self.rounds += 1
+        self.held.append(hold is not None)
+        v = v0
+        for _ in range(50):
+            v = SOURCE_PU - DROP_PU * p / 100.0 * (v / v0) ** n_p
+        v = v + self.unrest * (-1) ** self.rounds
+        return SimpleNamespace(v_pss_pu=v, positions_by_step="taps", state="voltages")
+
+
+def engine(above):
+    layout = Layout(1, [np.array([0])], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0, np.zeros(0, np.int64),
+                    np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((1, 8)))  # fmt: skip
+    return Engine([], Fleet(), above, layout, None, 1, None, None, np.zeros(0, np.int64), {})
+
+
+def test_the_border_settles_at_the_hand_solution():
+    above = Above()
+    twin = engine(above)
+    settled = twin.settle(SimpleNamespace(arms=("flat", "tod"), steps=STEPS), 0, None)
+    # v = 1.02 - 0.02 v**2, so v = (-1 + sqrt(1 + 4 * 0.02 * 1.02)) / (2 * 0.02)
+    exact = (-1.0 + np.sqrt(1.0 + 4.0 * DROP_PU * SOURCE_PU)) / (2.0 * DROP_PU)
+    assert settled.v_pss_pu == pytest.approx(np.full((2, 1, STEPS), exact), abs=BORDER_TOLERANCE_PU)
+    assert settled.moved_pu <= BORDER_TOLERANCE_PU
+    assert settled.rounds <= 3
+    assert twin.fleet.asked[:2] == [0, 1]
+    assert above.held[:2] == [False, False]
+    assert all(above.held[2:]), "taps stay after the first round"
+
+
+def test_a_border_that_never_settles_stops_and_says_so():
+    twin = engine(Above(unrest=0.01))
+    settled = twin.settle(SimpleNamespace(arms=("flat",), steps=STEPS), 0, None)
+    assert settled.rounds == MOST_ROUNDS
+    assert settled.moved_pu > BORDER_TOLERANCE_PU
+    assert module.FREE_ROUNDS == 1
