@@ -77,6 +77,17 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path):
     assert manifest(out)["status"] == "interrupted"
 
 
+def wait_for_agent(probe: list[str]) -> None:
+    """Submit a job that does nothing until the cluster's job agent takes it: it starts some seconds after the head."""
+    limit = time.monotonic() + 180
+    while True:
+        tried = subprocess.run(probe, capture_output=True, text=True, timeout=120, check=False)
+        if tried.returncode == 0:
+            return
+        assert time.monotonic() < limit, tried.stderr
+        time.sleep(2.0)
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """A Ray cluster on this machine with its job server, its clients told its token."""
@@ -88,7 +99,9 @@ def cluster():
     start = [*ray, "start", *flags.split(), *board.split()]
     begun = subprocess.run(start, capture_output=True, text=True, timeout=180, check=False)
     assert begun.returncode == 0, begun.stdout + begun.stderr
-    yield "http://127.0.0.1:8299"
+    address = "http://127.0.0.1:8299"
+    wait_for_agent([*ray, "job", "submit", "--address", address, "--no-wait", "--", "true"])
+    yield address
     subprocess.run([*ray, "stop", "--force"], capture_output=True, timeout=120, check=False)
     for name in secret:
         del os.environ[name]
