@@ -3,6 +3,7 @@
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -77,6 +78,13 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path):
     assert manifest(out)["status"] == "interrupted"
 
 
+def free_port() -> int:
+    """A port that nobody listens on; Ray's own defaults may be held by what a killed driver left behind."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def wait_for_agent(probe: list[str]) -> None:
     """Submit a job that does nothing until the cluster's job agent takes it: it starts some seconds after the head."""
     limit = time.monotonic() + 180
@@ -95,11 +103,13 @@ def cluster():
     os.environ.update(secret)
     ray = [sys.executable, "-m", "ray.scripts.scripts"]
     flags = "--head --port=0 --num-cpus=2 --node-ip-address=127.0.0.1 --disable-usage-stats"
-    board = "--include-dashboard=true --dashboard-host=127.0.0.1 --dashboard-port=8299"
+    port = free_port()
+    board = f"--include-dashboard=true --dashboard-host=127.0.0.1 --dashboard-port={port}"
+    board += f" --dashboard-agent-listen-port={free_port()}"
     start = [*ray, "start", *flags.split(), *board.split()]
     begun = subprocess.run(start, capture_output=True, text=True, timeout=180, check=False)
     assert begun.returncode == 0, begun.stdout + begun.stderr
-    address = "http://127.0.0.1:8299"
+    address = f"http://127.0.0.1:{port}"
     wait_for_agent([*ray, "job", "submit", "--address", address, "--no-wait", "--", "true"])
     yield address
     subprocess.run([*ray, "stop", "--force"], capture_output=True, timeout=120, check=False)
