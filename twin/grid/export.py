@@ -71,18 +71,31 @@ def feeder_net(static: FeederStatic, kw: NDArray[np.float64], name: str, vm_pu: 
         Buses: the 11 kV nodes in order, then all poles in order. Transformers: the DTs in order. `runpp` solves it.
     """
     net = pp.create_empty_network(name=f"{name} (synthetic)", sn_mva=1.0)
+    head = pp.create_bus(net, KV_11, name=f"{name} node 0", zone="11 kV")
+    pp.create_ext_grid(net, int(head), vm_pu=vm_pu, name="PSS 11 kV bus")
+    _, poles = add_feeder(net, static, name, int(head))
+    _add_loads(net, static, kw, poles)
+    return net
+
+
+def add_feeder(
+    net: pp.pandapowerNet, static: FeederStatic, name: str, head: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Hang a feeder without loads on the 11 kV bus ``head`` of a network.
+
+    Returns the buses of its 11 kV nodes (``head`` first) and of its poles, both in the order of ``static``.
+    """
     n_nodes, n_poles = len(static.line_km), len(static.span_m)
     of_dt = np.repeat(np.arange(len(static.dt_id)), np.diff(static.lv.dt_pole_ptr))
     place = np.arange(n_poles) - static.lv.dt_pole_ptr[of_dt]
-    nodes = pp.create_buses(net, n_nodes, KV_11, name=[f"{name} node {i}" for i in range(n_nodes)], zone="11 kV")
+    below = pp.create_buses(net, n_nodes - 1, KV_11, name=[f"{name} node {i}" for i in range(1, n_nodes)], zone="11 kV")
     names = [f"DT {static.dt_id[k]} pole {i}" for k, i in zip(of_dt, place, strict=True)]
-    poles = pp.create_buses(net, n_poles, _LV_KV, name=names, zone="LV")
-    pp.create_ext_grid(net, int(nodes[0]), vm_pu=vm_pu, name="PSS 11 kV bus")
-    _add_line_11kv(net, static, np.asarray(nodes))
-    _add_dts(net, static, np.asarray(nodes), np.asarray(poles))
-    _add_lv_lines(net, static, np.asarray(poles), of_dt, place)
-    _add_loads(net, static, kw, np.asarray(poles))
-    return net
+    poles = np.asarray(pp.create_buses(net, n_poles, _LV_KV, name=names, zone="LV"), dtype=np.int64)
+    nodes = np.concatenate([[head], np.asarray(below, dtype=np.int64)])
+    _add_line_11kv(net, static, nodes)
+    _add_dts(net, static, nodes, poles)
+    _add_lv_lines(net, static, poles, of_dt, place)
+    return nodes, poles
 
 
 def _add_line_11kv(net: pp.pandapowerNet, static: FeederStatic, nodes: NDArray[np.int64]) -> None:
