@@ -89,11 +89,12 @@ def validate(
     """Check scenario files and list all problems of all of them."""
     from twin.errors import InputError, Problem
     from twin.scenario.load import load_scenario
+    from twin.simulation.replicate import check_weather
 
     problems: list[Problem] = []
     for path in scenarios:
         try:
-            load_scenario(path, tuple(overrides or ()))
+            check_weather(load_scenario(path, tuple(overrides or ())))
             OUT.print(f"{path}: ok", highlight=False, markup=False)
         except InputError as error:
             problems += error.problems

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -100,6 +100,26 @@ def categories() -> tuple[Category, ...]:
 def kinds() -> tuple[Kind, ...]:
     """Archetypes; the position is the kind code used everywhere."""
     return tuple(read_rows("kinds", Kind))
+
+
+class Parameter(NamedTuple):
+    """One uncertain parameter of behaviour: its prior, uniform from low to high, and the limits of what it can be."""
+
+    low: float
+    high: float
+    least: float
+    most: float
+
+
+@lru_cache(maxsize=1)
+def uncertain_parameters() -> dict[str, Parameter]:
+    """The uncertain parameters by name, such as ``substitution_urban_home``, in the order of ``priors.yaml``."""
+    spec = read_yaml("priors")
+    return {
+        f"{quantity}_{group}": Parameter(float(low), float(high), float(least), float(most))
+        for quantity, (least, most) in spec["limits"].items()
+        for group, (low, high) in spec[quantity].items()
+    }
 
 
 @lru_cache(maxsize=1)

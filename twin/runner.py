@@ -31,10 +31,9 @@ from twin.results.storage import Storage
 from twin.scenario import Scenario, dump_resolved, scenario_hash
 from twin.simulation.engine import Engine
 from twin.simulation.manifest import Manifest, Stopwatch, process_usage
-from twin.simulation.plan import plans
 from twin.simulation.prepare import Prepared, prepare, wanted_tables
 from twin.simulation.price_tables import group_weights, prices_table
-from twin.simulation.replicate import drawn_parameters
+from twin.simulation.replicate import check_weather
 from twin.simulation.runfolder import RunFolder, claim, default_out
 from twin.simulation.static_tables import cases_table, feeder_list_table
 
@@ -77,8 +76,7 @@ def run_scenario(scenario: Scenario, options: RunOptions | None = None, console:
     """
     options = options or RunOptions()
     began = time.perf_counter()
-    for point in plans(scenario):
-        drawn_parameters(point)  # a wrong name of a parameter is refused before anything is written
+    check_weather(scenario)
     identity = scenario_hash(scenario)
     shards = options.shards or os.cpu_count() or 1
     out = options.out or default_out(scenario.name)

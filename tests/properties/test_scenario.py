@@ -11,14 +11,18 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from twin.datapack import uncertain_parameters
 from twin.errors import ScenarioError
-from twin.scenario import Scenario, common_zones, dump_resolved, load_scenario, parse_scenario, scenario_hash
+from twin.scenario import Scenario, dump_resolved, load_scenario, parse_scenario, scenario_hash
 from twin.scenario.hours import canonical_hours, minutes_of, period_at
 from twin.scenario.names import category_names, tariff_names
+from twin.simulation.plan import plans
 
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,12}", fullmatch=True)
 PERIODS = NAMES.filter(lambda name: name not in {"normal", "applies_to", "categories", "min_kw"})
 FINITE = st.floats(1e-6, 100, allow_nan=False)
+SUBSTITUTION = st.sampled_from([name for name in uncertain_parameters() if name.startswith("substitution")])
+SHIFTS = st.floats(0, 2)
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=30)
 
 
@@ -139,7 +143,7 @@ def arms(draw: Any, step: int) -> dict[str, Any]:
     if draw(st.booleans()):
         some = st.lists(st.sampled_from(category_names()), min_size=1, unique=True)
         tod |= {"categories": draw(some), "min_kw": draw(st.floats(0, 50)), "requires_smart_meter": draw(st.booleans())}
-    tod |= {name: {"hours": window, "multiplier": draw(FINITE)} for name, window in hours.items()}
+    tod |= {name: {"hours": window, "multiplier": draw(st.floats(1e-4, 20))} for name, window in hours.items()}
     shape = draw(st.sampled_from(["none", "weight", "per_period", "rebate"]))
     first = next(iter(hours))
     shapes = {
@@ -168,7 +172,7 @@ def scenarios(draw: Any) -> Scenario:
             "arms": {"flat": {}, draw(NAMES.filter(lambda name: name != "flat")): draw(arms(step))},
             "replicates": replicates,
             "seeds_per_draw": draw(st.sampled_from([n for n in range(1, replicates + 1) if replicates % n == 0])),
-            "parameters": draw(st.dictionaries(TEXT, FINITE | FINITE.map(lambda x: [-x, x]), max_size=3)),
+            "parameters": draw(st.dictionaries(SUBSTITUTION, SHIFTS | SHIFTS.map(lambda x: [0.0, x]), max_size=3)),
         },
         "output": {
             "readings": {"consumers": draw(st.integers(0, 10**6))},
@@ -192,16 +196,18 @@ def test_what_is_written_back_loads_to_the_same_scenario(scenario: Scenario) -> 
 @given(scenarios())
 @settings(max_examples=60)
 def test_zones_refine_every_window(scenario: Scenario) -> None:
-    zones = common_zones(scenario)
+    (plan,) = plans(scenario)
+    zones = plan.zones
     minutes = np.arange(scenario.steps) * scenario.time.step_minutes
     assert set(zones.zone_of_step) == set(range(zones.n_zones))
     assert zones.n_zones <= 8
-    assert zones.evening[zones.zone_of_step].tolist() == [(17 * 60 <= m < 23 * 60) for m in minutes]
-    for arm, periods in zip(scenario.arms, zones.periods, strict=True):
-        tod = arm.tariff.time_of_day
-        hours = tod.hours if tod else {}
-        seen = [periods[zone][0] for zone in zones.zone_of_step]
-        assert seen == [period_at(hours, int(minute)) for minute in minutes]
+    assert plan.evening[zones.zone_of_step].tolist() == [(17 * 60 <= m < 23 * 60) for m in minutes]
+    for arm in scenario.arms:
+        hours = arm.tariff.time_of_day.hours if arm.tariff.time_of_day else {}
+        by_zone: dict[int, set[str]] = {}
+        for zone, minute in zip(zones.zone_of_step.tolist(), minutes.tolist(), strict=True):
+            by_zone.setdefault(zone, set()).add(period_at(hours, minute))
+        assert all(len(names) == 1 for names in by_zone.values())
 
 
 @pytest.mark.parametrize("step", [15])

@@ -16,7 +16,7 @@ TABLES = {"results", "analysis", "report"}
 MAY_IMPORT = {
     **dict.fromkeys(MODELS, BASE),
     "grid": BASE | {"powerflow"},  # the array layouts that power flow defines
-    "scenario": BASE | {"grid"},  # names of districts
+    "scenario": BASE | {"grid", "economics"},  # names of districts; what an arm makes of a tariff and its zones
     "results": BASE,
     "analysis": BASE | {"results"},
     "report": BASE | {"results", "analysis"},

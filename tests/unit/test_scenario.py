@@ -111,7 +111,7 @@ def test_too_many_cases_are_refused() -> None:
     with pytest.raises(ScenarioError, match="cases"):
         parse_scenario(SMALL, overrides=["experiment.replicates=1000", f"sweep.{PEAK}={list(range(1, 10))}"])
     values = list(range(1, 60))
-    both = [f"sweep.{PEAK}={values}", f"sweep.experiment.parameters.x={values}"]
+    both = [f"sweep.{PEAK}={values}", f"sweep.experiment.parameters.daily_farm={[-0.01 * n for n in range(59)]}"]
     with pytest.raises(ScenarioError, match="3,481 sweep points"):
         parse_scenario(SMALL, overrides=both)
 
@@ -132,11 +132,17 @@ def test_a_scenario_travels_between_processes() -> None:
 
 
 def test_the_resolved_file_is_ordinary_yaml(tmp_path: Path) -> None:
-    scenario = parse_scenario(SMALL, overrides=["description='yes: no'", "experiment.parameters={a: 1e-7, b: [0, 1]}"])
+    scenario = parse_scenario(
+        SMALL,
+        overrides=[
+            "description='yes: no'",
+            "experiment.parameters={substitution_shop: 1e-7, substitution_farm: [0, 1]}",
+        ],
+    )
     text = dump_resolved(scenario)
     plain = yaml.safe_load(text)
     assert plain["description"] == "yes: no"
-    assert plain["experiment"]["parameters"] == {"a": 1e-7, "b": [0.0, 1.0]}
+    assert plain["experiment"]["parameters"] == {"substitution_shop": 1e-7, "substitution_farm": [0.0, 1.0]}
     (tmp_path / "scenario.yaml").write_text(text)
     assert load_scenario(tmp_path / "scenario.yaml") == scenario
 

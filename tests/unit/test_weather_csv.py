@@ -3,10 +3,14 @@ import datetime as dt
 import numpy as np
 import pytest
 
+from tests.runs import TINY
 from twin.demand.climate import places
-from twin.demand.weather import DAY_STEPS, PAD, saturation_hpa
+from twin.demand.weather import DAY_STEPS, PAD, HeatWave, saturation_hpa
 from twin.demand.weather_csv import CsvWeather
 from twin.errors import InputError
+from twin.runner import RunOptions, run_scenario
+from twin.scenario import load_scenario
+from twin.simulation.replicate import check_weather
 
 START = dt.datetime(2026, 6, 1)
 HEADER = "district,timestamp,t_c,rh_pct,rain_mm\n"
@@ -28,7 +32,7 @@ def write(tmp_path, text):
 
 def test_values_come_back(tmp_path):
     weather = CsvWeather.read(write(tmp_path, HEADER + rows("all")))
-    weather.check_covers(dt.date(2026, 6, 1), 2)
+    weather.check_covers(dt.date(2026, 6, 1), dt.date(2026, 6, 2))
     day = weather.day(dt.date(2026, 6, 2))
     noon = PAD + DAY_STEPS // 2
     assert np.allclose(day.outdoor_c[:, noon], 35.0)
@@ -84,4 +88,52 @@ def test_missing_file_and_missing_days(tmp_path):
     with pytest.raises(InputError, match="not covered"):
         weather.day(dt.date(2026, 6, 3))
     with pytest.raises(InputError, match="not covered"):
-        weather.check_covers(dt.date(2026, 6, 1), 3)
+        weather.check_covers(dt.date(2026, 6, 1), dt.date(2026, 6, 3))
+    with pytest.raises(InputError, match="2026-05-31 is not covered"):
+        weather.check_covers(dt.date(2026, 5, 31), dt.date(2026, 6, 2))
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", HEADER.encode() + b"all,2026-06-01T00:00,\xb0,1,1\n"])
+def test_a_file_that_is_no_text_is_refused(tmp_path, content):
+    path = tmp_path / "odd.csv"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="not a CSV file of UTF-8 text"):
+        CsvWeather.read(path)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
+    path = tmp_path / "excel.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + (HEADER + rows("all")).encode())
+    CsvWeather.read(path).check_covers(dt.date(2026, 6, 1), dt.date(2026, 6, 2))
+
+
+def test_a_heat_wave_warms_its_days_and_leaves_the_vapour(tmp_path):
+    path = write(tmp_path, HEADER + rows("all"))
+    second = dt.date(2026, 6, 2)
+    plain = CsvWeather.read(path).day(second)
+    warm = CsvWeather.read(path, HeatWave(second, second, 3.0)).day(second)
+    today = slice(PAD, PAD + DAY_STEPS)
+    assert np.allclose(warm.outdoor_c[:, today] - plain.outdoor_c[:, today], 3.0)
+    assert np.allclose(warm.outdoor_c[:, :PAD], plain.outdoor_c[:, :PAD])
+
+    def vapour(day):
+        return day.humidity_pct[:, today] / 100 * saturation_hpa(day.outdoor_c[:, today])
+
+    assert np.allclose(vapour(warm), vapour(plain))
+
+
+def test_a_run_needs_its_days_and_the_month_before_them(tmp_path):
+    """Meters start from the month to date, which is drawn in the run's own weather."""
+    write(tmp_path, HEADER + rows("all", 24 * 9))
+    text = TINY.read_text().replace("bihar-normal", "weather.csv")
+    path = tmp_path / "own.yaml"
+    path.write_text(text)
+    check_weather(load_scenario(path))
+    with pytest.raises(InputError, match="2026-06-10 is not covered"):
+        check_weather(load_scenario(path, ["time.days=2"]))
+    with pytest.raises(InputError, match="2026-05-01 is not covered"):
+        check_weather(load_scenario(path, ["time.start=2026-05-31"]))
+    out = tmp_path / "out"
+    with pytest.raises(InputError, match="not covered"):
+        run_scenario(load_scenario(path, ["time.days=2"]), RunOptions(out=str(out), backend="local"))
+    assert not out.exists()

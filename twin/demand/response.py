@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import math
 import zlib
-from difflib import get_close_matches
+from collections.abc import Mapping
 
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.datapack import kinds, read_yaml
+from twin.datapack import kinds, read_yaml, uncertain_parameters
 from twin.demand.columns import DemandColumns, has_ac
-from twin.errors import InputError, Problem
 from twin.streams import Stream, uniforms
 
 _NO_RESPONSE = "none"
@@ -164,18 +163,27 @@ def probabilities_over(
         out[i] = probability_over(mtd_kwh[i], expected_rest_kwh[i], free_kwh[i], cv)
 
 
-def parameter_bounds() -> dict[str, tuple[float, float]]:
-    """Names and prior bounds of the uncertain parameters, such as ``substitution_urban_home``."""
-    spec = read_yaml("priors")
-    return {
-        f"{quantity}_{group}": (float(low), float(high))
-        for quantity in ("substitution", "daily")
-        for group, (low, high) in spec[quantity].items()
-    }
+def parameter_bounds(
+    overrides: Mapping[str, float | tuple[float, float]] | None = None,
+) -> dict[str, tuple[float, float]]:
+    """Bounds of every uncertain parameter: its prior's, or ``overrides`` (a value, or low and high, by name).
+
+    Raises
+    ------
+    ValueError
+        For a name that is no parameter; a scenario with one is refused when it is read.
+    """
+    bounds = {name: (prior.low, prior.high) for name, prior in uncertain_parameters().items()}
+    for name, value in (overrides or {}).items():
+        if name not in bounds:
+            raise ValueError(f"no such parameter: {name}")
+        low, high = value if isinstance(value, (tuple, list)) else (value, value)
+        bounds[name] = (float(low), float(high))
+    return bounds
 
 
 def draw_parameters(
-    replicate_seed: int, overrides: dict[str, float | tuple[float, float]] | None = None
+    replicate_seed: int, overrides: Mapping[str, float | tuple[float, float]] | None = None
 ) -> dict[str, float]:
     """One draw of every uncertain parameter of behaviour, shared by all arms of a replicate.
 
@@ -183,29 +191,9 @@ def draw_parameters(
     ----------
     replicate_seed : int
     overrides : dict, optional
-        A value, or other bounds (low, high), by parameter name.
-
-    Raises
-    ------
-    InputError
-        For names that are no parameters and bounds out of order.
+        A value, or other bounds (low, high), by parameter name; a scenario has been checked for wrong ones.
     """
-    bounds = parameter_bounds()
-    problems = []
-    for name, value in (overrides or {}).items():
-        low, high = value if isinstance(value, (tuple, list)) else (value, value)
-        if name not in bounds:
-            near = get_close_matches(name, bounds, n=1)
-            fix = f"did you mean '{near[0]}'?" if near else f"use one of {', '.join(bounds)}"
-            problems.append(Problem("priors", name, "no such parameter", fix))
-        elif low > high:
-            problems.append(
-                Problem("priors", name, f"bounds {low}, {high} are out of order", "give the lower one first")
-            )
-        else:
-            bounds[name] = (float(low), float(high))
-    if problems:
-        raise InputError(problems)
+    bounds = parameter_bounds(overrides)
     entities = np.array([zlib.crc32(name.encode()) for name in bounds], np.int64)
     drawn = uniforms(replicate_seed, Stream.PARAMETER, entities)
     return {name: low + float(u) * (high - low) for (name, (low, high)), u in zip(bounds.items(), drawn, strict=True)}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from twin.datapack import read_yaml
 from twin.demand.climate import places
-from twin.demand.weather import DAY_STEPS, DayWeather, finish_day, saturation_hpa
+from twin.demand.weather import DAY_STEPS, DayWeather, HeatWave, finish_day, saturation_hpa
 from twin.errors import InputError, Problem
 
 COLUMNS = ("district", "timestamp", "t_c", "rh_pct", "rain_mm")
@@ -27,17 +27,26 @@ class CsvWeather:
     """Weather read from a file, straight lines between its times.
 
     Build it with `read`. Times are local (IST); a day can be asked for if the file covers it from midnight to 21:00 at
-    the latest; where the day before or after is missing, the day itself stands in for it.
+    the latest; where the day before or after is missing, the day itself stands in for it. A heat wave warms its days at
+    the vapour pressure of the file.
     """
 
-    def __init__(self, path: Path, minute: NDArray[np.int64], values: NDArray[np.float64], first: dt.datetime) -> None:
+    def __init__(
+        self,
+        path: Path,
+        minute: NDArray[np.int64],
+        values: NDArray[np.float64],
+        first: dt.datetime,
+        heat_wave: HeatWave | None = None,
+    ) -> None:
         self._path = path
         self._minute = minute
         self._values = values
         self._first = first
+        self._heat_wave = heat_wave
 
     @classmethod
-    def read(cls, path: str | Path) -> CsvWeather:
+    def read(cls, path: str | Path, heat_wave: HeatWave | None = None) -> CsvWeather:
         """Read and check a file with the columns district, timestamp, t_c, rh_pct, rain_mm.
 
         Raises
@@ -58,12 +67,12 @@ class CsvWeather:
         where = places()
         names = [ALL_DISTRICTS] * len(where) if ALL_DISTRICTS in rows else list(where.name)
         values = np.array([[rows[name][time] for time in times] for name in names])
-        return cls(path, minute, values, times[0])
+        return cls(path, minute, values, times[0], heat_wave)
 
-    def check_covers(self, start: dt.date, days: int) -> None:
-        """Raise InputError unless the file covers ``days`` days from ``start``."""
-        for k in (0, days - 1):
-            self._covered(start + dt.timedelta(days=k))
+    def check_covers(self, first: dt.date, last: dt.date) -> None:
+        """Raise InputError unless the file covers every day from ``first`` to ``last``."""
+        for date in (first, last):  # `read` refuses gaps
+            self._covered(date)
 
     def _minutes_to(self, date: dt.date) -> int:
         return int((dt.datetime.combine(date, dt.time()) - self._first).total_seconds() // 60)
@@ -94,6 +103,10 @@ class CsvWeather:
         outdoor = np.hstack([self._steps(day, 0) for day in around])
         humidity = np.hstack([self._steps(day, 1) for day in around])
         vapour = humidity / 100.0 * saturation_hpa(outdoor)
+        if self._heat_wave is not None:
+            rise = [self._heat_wave.rise_on(date + dt.timedelta(days=k)) for k in (-1, 0, 1)]
+            outdoor = outdoor + np.repeat(rise, DAY_STEPS)
+            vapour = np.minimum(vapour, saturation_hpa(outdoor))
         n_back = read_yaml("demand/weather")["recent_rain_days"]
         recent = np.sum([self._rain_mm(date - dt.timedelta(days=k)) for k in range(1, n_back + 1)], axis=0)
         no_storm = np.full(len(outdoor), np.nan)
@@ -105,9 +118,16 @@ Rows = dict[str, dict[dt.datetime, tuple[float, ...]]]
 
 def _rows(path: Path) -> tuple[Rows, list[Problem]]:
     known = {name.casefold(): name for name in places().name} | {ALL_DISTRICTS: ALL_DISTRICTS}
+    try:
+        return _read_rows(path, known)
+    except (UnicodeDecodeError, csv.Error) as error:
+        return {}, [Problem(str(path), "", f"is not a CSV file of UTF-8 text ({error})", "save it as CSV, UTF-8")]
+
+
+def _read_rows(path: Path, known: dict[str, str]) -> tuple[Rows, list[Problem]]:
     rows: Rows = {}
     problems: list[Problem] = []
-    with path.open(newline="", encoding="utf-8") as handle:
+    with path.open(newline="", encoding="utf-8-sig") as handle:
         reader = csv.DictReader(handle)
         for column in COLUMNS:
             if column not in (reader.fieldnames or ()):

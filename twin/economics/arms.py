@@ -16,6 +16,8 @@ from twin.hours import NORMAL, first_overlap, has_normal_hours, minutes_of
 
 HIGHEST_MULTIPLIER = 20.0
 """Above this a large consumer's monthly charge may not fit 64 bits (see `twin.economics.rates`)."""
+MOST_FREE_KWH = 1000.0
+"""More free units a month in one period than any home's block holds. [kWh]"""
 
 
 class _Part(BaseModel):
@@ -90,7 +92,7 @@ class ArmFreeUnits(_Part):
     """How the free block is shaped: exactly one of the three."""
 
     weight: Literal["time_of_day"] | None = None
-    per_period: Mapping[str, Annotated[float, Field(ge=0, le=1000)]] | None = None
+    per_period: Mapping[str, Annotated[float, Field(ge=0, le=MOST_FREE_KWH)]] | None = None
     """Free units a month that may fall into a period, by name. [kWh]"""
     rebate: UnusedRebate | None = None
 

@@ -4,7 +4,6 @@ from twin.scenario.arms import Arm, FreeUnits, Period, TimeOfDay
 from twin.scenario.load import load_scenario, parse_scenario
 from twin.scenario.resolved import dump_resolved, scenario_hash
 from twin.scenario.schema import Scenario
-from twin.scenario.zones import Zones, common_zones
 
 __all__ = [
     "Arm",
@@ -12,8 +11,6 @@ __all__ = [
     "Period",
     "Scenario",
     "TimeOfDay",
-    "Zones",
-    "common_zones",
     "dump_resolved",
     "load_scenario",
     "parse_scenario",

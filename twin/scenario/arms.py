@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_serializer, model_validator
 from pydantic_core.core_schema import SerializerFunctionWrapHandler
 
+from twin.economics.arms import HIGHEST_MULTIPLIER, MOST_FREE_KWH
 from twin.scenario import hours as hours_
 from twin.scenario import names
 from twin.scenario.parts import FrozenDict, Many, Name, Section
@@ -18,7 +19,7 @@ class Period(Section):
     """Hours with a multiplier on the energy charge. Hours in no period are `normal`, with multiplier 1."""
 
     hours: Annotated[str, AfterValidator(hours_.canonical_hours)]
-    multiplier: Annotated[float, Field(gt=0, le=100)]
+    multiplier: Annotated[float, Field(gt=0, le=HIGHEST_MULTIPLIER)]
 
     @field_validator("hours")
     @classmethod
@@ -85,7 +86,7 @@ class FreeUnits(Section):
     """How an arm shapes the free block: exactly one of the three."""
 
     weight: Literal["time_of_day"] | None = None
-    per_period: FrozenDict[Name, Annotated[float, Field(ge=0)]] | None = None
+    per_period: FrozenDict[Name, Annotated[float, Field(ge=0, le=MOST_FREE_KWH)]] | None = None
     """Free units a month that may fall in a period, by its name; other periods have no limit of their own. [kWh]"""
     rebate: Rebate | None = None
 

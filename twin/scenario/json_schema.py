@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from twin.datapack import uncertain_parameters
 from twin.grid.places import district_names
 from twin.scenario import names
 from twin.scenario.schema import Scenario
@@ -22,7 +23,9 @@ def scenario_schema() -> dict[str, Any]:
     parts["TimeOfDay"]["properties"]["categories"]["items"] = {"enum": list(names.category_names())}
     parts["Output"]["properties"]["tables"] = _tables(parts["Output"]["properties"]["tables"])
     _at_least_one(parts["Experiment"]["properties"]["arms"])
-    parts["Experiment"]["properties"]["parameters"]["additionalProperties"] = _parameter()
+    parameters = parts["Experiment"]["properties"]["parameters"]
+    parameters["additionalProperties"] = _parameter()
+    parameters["propertyNames"] = {"enum": list(uncertain_parameters())}
     parts["Meters"]["properties"]["vendors"]["enum"] = [names.BY_DISTRICT, *names.vendor_names()]
     schema["properties"]["tariff"]["enum"] = list(names.tariff_names())
     return {"$schema": DIALECT, **schema}

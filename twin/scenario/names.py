@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from pydantic_core import PydanticCustomError
 
-from twin.datapack import Row, categories, read_rows, read_yaml
+from twin.datapack import Row, categories, read_rows, read_yaml, uncertain_parameters
 from twin.errors import ScenarioError
 from twin.grid.places import resolve_district
 from twin.scenario.yaml_text import printable
@@ -109,6 +109,13 @@ def known_table(name: str) -> str:
     if name == ALL or name in table_names():
         return name
     raise refuse(f"there is no table '{name}'", suggestion(name, table_names()))
+
+
+def known_parameter(name: str) -> str:
+    """``name`` if it is an uncertain parameter of behaviour that has a prior."""
+    if name in uncertain_parameters():
+        return name
+    raise refuse(f"there is no parameter '{name}'", suggestion(name, uncertain_parameters()))
 
 
 def known_vendors(name: str) -> str:

@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from twin.datapack import uncertain_parameters
 from twin.scenario import names, sweeps
 from twin.scenario.arms import Arm
 from twin.scenario.parts import FrozenDict, Many, Name, Section
@@ -181,6 +182,7 @@ def _parameter(value: Any) -> Any:
 
 
 Parameter = Annotated[Any, AfterValidator(_parameter)]
+ParameterName = Annotated[str, AfterValidator(names.known_parameter)]
 
 
 class Experiment(Section):
@@ -191,7 +193,7 @@ class Experiment(Section):
     replicates: Annotated[int, Field(ge=1, le=1000)] = 1
     seeds_per_draw: Annotated[int, Field(ge=1, le=1000)] = 1
     """Replicates that share one draw of the uncertain parameters."""
-    parameters: FrozenDict[str, Parameter] = FrozenDict()
+    parameters: FrozenDict[ParameterName, Parameter] = FrozenDict()
     """Priors set by the scenario: a fixed number, or (low, high) of a uniform draw."""
 
     @field_validator("design")
@@ -199,6 +201,17 @@ class Experiment(Section):
     def _built(cls, value: str) -> str:
         if value == "pilot":
             raise names.refuse("design 'pilot' is not supported yet", "use `design: counterfactual`")
+        return value
+
+    @field_validator("parameters")
+    @classmethod
+    def _within_limits(cls, value: FrozenDict[str, Any]) -> FrozenDict[str, Any]:
+        for name, set_to in value.items():
+            known = uncertain_parameters()[name]
+            numbers = set_to if isinstance(set_to, tuple) else (set_to,)
+            if not all(known.least <= number <= known.most for number in numbers):
+                rule = f"from {known.least:g} to {known.most:g}"
+                raise names.refuse(f"{name} must lie {rule}, got {shown(set_to)}", f"use values {rule}")
         return value
 
     @model_validator(mode="after")

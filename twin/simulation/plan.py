@@ -12,15 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.datapack import categories
-from twin.economics.arms import ArmTariff, apply_arm, common_zones
+from twin.economics.arms import ArmTariff
 from twin.economics.rates import RateTable, rate_table
-from twin.economics.tariffs import load_tariff
 from twin.economics.windows import Zones
 from twin.hours import period_at
 from twin.scenario.schema import Scenario
-from twin.scenario.zones import EVENING
-
-EVENING_MARK = {"evening": {"evening": EVENING}}
+from twin.scenario.zones import EVENING_MARK, arm_tariffs, tariff_zones
 
 
 @dataclass(frozen=True)
@@ -65,14 +62,12 @@ class PointPlan:
     @cached_property
     def arm_tariffs(self) -> tuple[ArmTariff, ...]:
         """The tariff under every arm."""
-        tariff = load_tariff(self.scenario.tariff)
-        named = zip(self.arms, self.scenario.arms, strict=True)
-        return tuple(apply_arm(tariff, arm.tariff, name) for name, arm in named)
+        return arm_tariffs(self.scenario)
 
     @cached_property
     def zones(self) -> Zones:
         """Tariff zones of the day that no arm's window, nor the evening, cuts."""
-        return common_zones(self.arm_tariffs, self.steps, EVENING_MARK)
+        return tariff_zones(self.scenario)
 
     @cached_property
     def evening(self) -> NDArray[np.bool_]:

@@ -29,17 +29,10 @@ def assumed_numbers(points: list[PointPlan]) -> list[dict[str, Any]]:
     ]
     rows += [_row(f"synthesis.{name}", value, "assumed", why) for name, value, why in assumed_synthesis_numbers()]
     rows += [
-        _row(name, f"{low:g} to {high:g}", "assumed", "prior of priors.yaml") for name, (low, high) in bounds_of(points)
+        _row(name, f"{low:g} to {high:g}", "assumed", "prior of priors.yaml")
+        for name, (low, high) in parameter_bounds(points[0].scenario.experiment.parameters).items()
     ]
     return rows
-
-
-def bounds_of(points: list[PointPlan]) -> list[tuple[str, tuple[float, float]]]:
-    """Bounds of every uncertain parameter: the priors, or what the scenario sets instead."""
-    bounds = parameter_bounds()
-    for name, value in points[0].scenario.experiment.parameters.items():
-        bounds[name] = value if isinstance(value, tuple) else (float(value), float(value))
-    return list(bounds.items())
 
 
 def _row(name: str, value: Any, confidence: str, source: str) -> dict[str, Any]:

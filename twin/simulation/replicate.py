@@ -73,7 +73,21 @@ def weather_of(scenario: Scenario, seed: int) -> Weather:
         wave = HeatWave(settings.heat_wave.first, settings.heat_wave.last, settings.heat_wave.rise_c)
     if settings.year == "bihar-normal":
         return GeneratedWeather(seed, wave)
-    return CsvWeather.read(settings.year)
+    return CsvWeather.read(settings.year, wave)
+
+
+def check_weather(scenario: Scenario) -> None:
+    """Refuse a weather file that cannot be read or lacks days: those of the run, and of its first month before them.
+
+    Raises
+    ------
+    InputError
+        With every problem of the file.
+    """
+    weather = weather_of(scenario, 0)
+    if isinstance(weather, CsvWeather):
+        dates = scenario.dates
+        weather.check_covers(dates[0].replace(day=1), dates[-1])
 
 
 def parameters_of(plan: PointPlan, replicate: int) -> dict[str, float]:
