@@ -57,6 +57,7 @@ def test_columns_are_those_of_the_dictionary(hand):
         ("technical_loss", 36 - 40, 40, "MWh"),
         ("technical_loss_share", 100 * 36 / 601 - 100 * 40 / 620, 100 * 40 / 620, "percentage points"),
         ("purchase_cost", -400, 4000, "INR"),
+        ("capacity_value", (189 - 210) * 3e6 * 4 / 8760, 210 * 3e6 * 4 / 8760, "INR"),  # Rs 3,000/kW a year, 4 hours
         ("dt_overload_hours", (0.5 + 10) - (2 + 30), 32, "h"),
         # DT weights 1 1 10 10 5 5; below 0.94 x 0.92 = 0.8648 pu: flat DTs 1 and 5, tod DT 5
         ("voltage_violations", 100 * 5 / 32 - 100 * 6 / 32, 100 * 6 / 32, "percentage points"),

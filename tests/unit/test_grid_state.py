@@ -169,13 +169,11 @@ def test_every_assumed_number_has_a_reason():
 
 def test_kinds_without_a_sanctioned_load_are_ht_only():
     from twin.datapack import kinds
-    from twin.grid.rules import mean_sanctioned_kw
+    from twin.grid.rules import sanctioned_table
 
-    mean = mean_sanctioned_kw()
-    assert [row.name for row, kw in zip(kinds(), mean, strict=True) if np.isnan(kw)] == [
-        row.name for row in kinds() if row.group in ("ht", "traction")
-    ]
-    assert (mean[~np.isnan(mean)] > 0.2).all()
+    missing = np.isnan(sanctioned_table()).any(axis=1)
+    names = [row.name for row, none in zip(kinds(), missing, strict=True) if none]
+    assert names == [row.name for row in kinds() if row.group in ("ht", "traction")]
 
 
 def test_a_conductor_or_rating_that_no_table_has_is_named():

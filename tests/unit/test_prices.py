@@ -18,7 +18,6 @@ from twin.economics.prices import (
     consumer_prices,
     consumer_state_prices,
     count_prices,
-    marginal_extras,
     marginal_prices,
     plans,
     price_counts,
@@ -47,13 +46,6 @@ def test_a_rural_home_sees_097_against_393_or_196_against_294():
     )
     assert net.seen[DS1].tolist() == pytest.approx([2.45, 1.96, 2.94])
     assert net.subsidy[DS1].tolist() == pytest.approx([4.97, 3.976, 5.964])
-
-
-def test_duty_and_rebate_on_one_more_unit():
-    duty, rebate = marginal_extras(RATES, marginal_prices(RATES))
-    assert duty[DS1].tolist() == pytest.approx([0.4452, 0.35616, 0.53424])
-    assert rebate[DS1].tolist() == pytest.approx([0.25] * 3)
-    assert duty[CODE["irrigation_rural"]].max() == 0
 
 
 def test_within_the_free_block_the_price_is_exactly_zero_in_every_period():

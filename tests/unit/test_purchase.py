@@ -9,10 +9,8 @@ from twin.economics.purchase import (
     Purchase,
     assumed_purchase_numbers,
     band_shape,
-    capacity_inr_per_year,
     exchange_price,
     load_purchase,
-    purchase_change_inr,
     purchase_inr,
 )
 
@@ -62,7 +60,6 @@ def test_a_shifted_mwh_is_priced_at_the_exchange_of_its_hours():
     expected = 10_000 * (price[12] - price[20])
     change = purchase_inr(arm, SUMMER, PURCHASE).sum() - purchase_inr(base, SUMMER, PURCHASE).sum()
     assert change == pytest.approx(expected)
-    assert purchase_change_inr(base, arm, SUMMER, PURCHASE).sum() == pytest.approx(expected)
     assert expected < -20_000
 
 
@@ -77,10 +74,6 @@ def test_other_networks_bring_their_own_contracted_power():
     assert purchase_inr(np.array([[0.1] * 24]), SUMMER, PURCHASE, contracted_mw=0.1).sum() == pytest.approx(
         0.1 * 24 * 5440
     )
-
-
-def test_the_peak_has_a_value_of_its_own():
-    assert capacity_inr_per_year(-1.0, PURCHASE) == -3_000_000
 
 
 def test_assumed_numbers_are_listed():

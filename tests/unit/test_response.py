@@ -11,7 +11,6 @@ from twin.demand.response import (
     parameter_bounds,
     probabilities_over,
     probability_over,
-    weigh_by_probability,
 )
 from twin.streams import replicate_seed
 
@@ -68,13 +67,6 @@ def test_prices_by_row():
     ces_factors(kwh, base, arm, np.array([1, 0]), np.full(2, 0.1), np.zeros(2), 0.3, 0.25, out)
     assert out[0, 0] > 1 > out[0, 1]
     assert (out[1] == 1).all()
-
-
-def test_weighting_near_the_kink():
-    out = np.array([[1.2, 0.8], [1.2, 0.8], [1.2, 0.8]])
-    weigh_by_probability(np.array([0.0, 0.5, 1.0]), out)
-    assert np.allclose(out, [[1.0, 1.0], [1.1, 0.9], [1.2, 0.8]])
-    assert (out[0] == 1).all()
 
 
 def test_probability_over():

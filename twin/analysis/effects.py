@@ -20,9 +20,9 @@ def effects_and_gains(loads: CaseLoads, experiment: Experiment, consumers: Consu
     Outcomes by unit: evening_peak, peak_any (MW; kW for area dt:worst), energy_moved, energy_saved (GWh for the state,
     MWh for a district; positive saved = less used; reference = the first arm's used energy), technical_loss (MWh),
     technical_loss_share, voltage_violations (percentage points; reference in percent), dt_overload_hours (h),
-    purchase_cost, revenue, duty, subsidy, consumer_payment (INR over the run's days; consumer_payment = revenue + duty
-    - subsidy), bill_unchanged, bill_response, surplus (INR/month per consumer; reference = the first arm's mean
-    monthly bill).
+    purchase_cost, capacity_value (a change of the highest load at the yearly value of firm capacity, by days),
+    revenue, duty, subsidy, consumer_payment (INR over the run's days; consumer_payment = revenue + duty - subsidy),
+    bill_unchanged, bill_response, surplus (INR/month per consumer; reference = the first arm's mean monthly bill).
 
     Raises
     ------

@@ -14,9 +14,12 @@ from twin.analysis.design import Experiment
 from twin.analysis.effect_rows import EffectRows
 from twin.analysis.frames import areas
 from twin.analysis.loads import CaseLoads, NetworkCase
+from twin.datapack import read_yaml
+from twin.units import DAYS_PER_YEAR, KW_PER_MW
 
 FloatArray = NDArray[np.float64]
 MWH_PER_GWH = 1000.0
+HOURS_PER_DAY = 24.0
 
 
 def moved(difference: FloatArray, step_h: float) -> FloatArray:
@@ -105,8 +108,18 @@ def unit_of(outcome: str, area: str) -> tuple[str, float]:
     return "MWh", 1.0
 
 
+def capacity_inr_per_mw(case: NetworkCase) -> float:
+    """What a MW of the run's highest intake costs in firm capacity, for the run's days. [INR/MW]
+
+    The yearly value of a kW at the peak (``twin/data/purchase.yaml``), by days; apart from the cost of energy.
+    """
+    per_kw_year = float(read_yaml("purchase")["capacity"]["inr_per_kw_year"]["value"])
+    days = len(case.evening) * case.step_h / HOURS_PER_DAY
+    return per_kw_year * KW_PER_MW * days / DAYS_PER_YEAR
+
+
 def add_network_effects(loads: CaseLoads, experiment: Experiment, point: int, rows: EffectRows) -> None:
-    """Append the load, energy, loss and purchase rows of every arm but the first at one sweep point."""
+    """Append the load, energy, loss, purchase and capacity rows of every arm but the first at one sweep point."""
     feeders = loads.feeders
     n_arms, n_replicates = experiment.case.shape[1:]
     found: list[list] = [[] for _ in range(n_arms)]
@@ -133,3 +146,10 @@ def add_network_effects(loads: CaseLoads, experiment: Experiment, point: int, ro
                 rows.add((label, outcome, area, "all"), unit, change, own, sampling)
         change, own = np.array(cost[arm]).T
         rows.add((label, "purchase_cost", "state", "all"), "INR", change, own)
+        worth = capacity_inr_per_mw(base)
+        change, own = np.array([[part[0] for part in one["peak_any"]] for one in found[arm]]).T * worth
+        error = None
+        if feeders.represented:
+            size, freedom = feeders.sample.error(np.mean([one["peak_any"] for one in parts[arm]], axis=0))
+            error = size * worth, freedom
+        rows.add((label, "capacity_value", "state", "all"), "INR", change, own, error)

@@ -79,11 +79,6 @@ def draw_columns(
     return draw_columns_and_zip(seed, consumer_id, kind, district, feeder)[0]
 
 
-def zip_of(seed: int, consumer_id: NDArray[np.int64], kind: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Voltage dependence alone; see `draw_columns_and_zip`. Shape (n, 6)."""
-    return draw_columns_and_zip(seed, consumer_id, kind, np.zeros(len(kind), np.int16))[1]
-
-
 def draw_columns_and_zip(
     seed: int,
     consumer_id: NDArray[np.int64],
@@ -279,8 +274,3 @@ def has_ac(columns: DemandColumns) -> NDArray[np.bool_]:
     """Which consumers are homes with an air conditioner. Shape (n,)."""
     home_program = catalogue().program_of_kind[np.minimum(columns.kind, N_HOME_KINDS - 1)]
     return (columns.kind < N_HOME_KINDS) & (columns.program == home_program + 1)
-
-
-def connected_kw(columns: DemandColumns) -> NDArray[np.float32]:
-    """Connected load, the sum of the channels' power. Shape (n,). [kW]"""
-    return columns.power.sum(axis=1, dtype=np.int64).astype(np.float32) * columns.unit_kw

@@ -101,12 +101,3 @@ def typical_days(year: int) -> list[tuple[dt.date, int]]:
         middle = first.replace(day=15)
         out.append((middle + dt.timedelta(days=(2 - middle.weekday() + 3) % 7 - 3), n_days))
     return out
-
-
-def kind_annual_kwh(seed: int, weather: Weather, year: int, panel: int = 256) -> NDArray[np.float64]:
-    """Expected energy per consumer of each kind in a year, from the twelve `typical_days`. Shape (n_kinds,). [kWh]"""
-    columns = panel_columns(seed, panel)
-    total = np.zeros(len(kinds()))
-    for date, n_days in typical_days(year):
-        total += kind_mean_kw(seed, date, weather, panel, columns).sum(axis=1) * 24 / DAY_STEPS * n_days
-    return total

@@ -113,18 +113,6 @@ def ces_factors(
             out[i, z] *= saving
 
 
-@nb.njit(cache=True, error_model="numpy")
-def weigh_by_probability(probability: NDArray[np.float64], out: NDArray[np.float64]) -> None:
-    """Weight the response by the probability that the price applies: ``factor = (1 - pi) + pi * factor``, in place.
-
-    A home inside its free units faces a marginal price of zero and does not respond; near the kink the response is
-    weighted, not the price. ``probability`` (n,), ``out`` (n, n_zones).
-    """
-    for i in range(out.shape[0]):
-        for z in range(out.shape[1]):
-            out[i, z] = (1.0 - probability[i]) + probability[i] * out[i, z]
-
-
 @nb.njit(error_model="numpy")
 def probability_over(mtd_kwh: float, expected_rest_kwh: float, free_kwh: float, cv: float) -> float:
     """Probability that a month's total passes the free units.

@@ -241,11 +241,6 @@ class NormalWeather:
         return _assemble(date, np.hstack(curves), dew, today.rain_mm, today.rain_mm * float(n_back), today.storm_h)
 
 
-def normal_day(date: dt.date) -> DayWeather:
-    """Expected weather of a date, without noise."""
-    return NormalWeather().day(date)
-
-
 def _normal_extremes(date: dt.date) -> DailyWeather:
     day = date.timetuple().tm_yday - 1
     table = normals()

@@ -1,7 +1,7 @@
 """What one more unit costs: by category above the free block, and exactly for each consumer's month.
 
-Prices are of the energy charge, as the tariff states them: duty and the prepaid rebate are left out (`marginal_extras`
-tells them). ``seen = gross - subsidy``. For categories billed in kVAh they are per kVAh unless said otherwise.
+Prices are of the energy charge, as the tariff states them: duty and the prepaid rebate are left out. ``seen = gross -
+subsidy``. For categories billed in kVAh they are per kVAh unless said otherwise.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from twin.datapack import categories
 from twin.economics.arms import ArmTariff
 from twin.economics.billing import BillColumns
 from twin.economics.rates import (
-    DUTY_ON_NET,
-    DUTY_SHARE,
     FREE_PER_PERIOD,
     FREE_RULE,
     FREE_WEIGHTED,
@@ -27,8 +25,6 @@ from twin.economics.rates import (
     OPEN_END_WH,
     PLAN_ARM,
     RATE_PER_INR,
-    REBATE_RATE,
-    REBATE_SHARE,
     SHAPE_NEEDS_SMART,
     SLAB_COUNT,
     UNUSED_RATE,
@@ -95,15 +91,6 @@ def marginal_prices(rates: RateTable, plan: int | NDArray[np.int64] = PLAN_ARM) 
     top = rates.by_category[:, SLAB_COUNT] - 1
     gross, subsidy = rates.gross_rate[codes, chosen, top], rates.subsidy_rate[codes, chosen, top]
     return MarginalPrices(gross / RATE_PER_INR, subsidy / RATE_PER_INR, (gross - subsidy) / RATE_PER_INR)
-
-
-def marginal_extras(rates: RateTable, prices: MarginalPrices) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Duty and prepaid rebate of smart meters on one more billed unit; (categories, zones). [INR per billed unit]"""
-    row = rates.by_category
-    base = np.where(row[:, DUTY_ON_NET, None] == 1, prices.seen, prices.gross)
-    duty = base * row[:, DUTY_SHARE, None] / ONE
-    rebate = row[:, REBATE_RATE, None] / RATE_PER_INR + prices.gross * row[:, REBATE_SHARE, None] / ONE
-    return duty, np.minimum(rebate, prices.seen)
 
 
 def state_prices(
@@ -314,9 +301,7 @@ def price_rows(arm_name: str, arm: ArmTariff, rates: RateTable, zones: Zones, co
             zone = int(zones.zone_of_step[_step(start, zones.steps)])
             share = float(counts.zero[code, income_class, zone] / weight.sum())
             gross, subsidy, seen = (float(part[code, zone]) for part in prices)
-            rows.append(
-                PriceRow(arm_name, names[code], income_class, period, start, end, gross, subsidy, seen, share)
-            )
+            rows.append(PriceRow(arm_name, names[code], income_class, period, start, end, gross, subsidy, seen, share))
     return rows
 
 

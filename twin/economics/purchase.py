@@ -205,16 +205,3 @@ def purchase_inr(
     kwh_per_mw = KW_PER_MW * 24 / steps
     price = exchange_price(purchase, on, steps)
     return (fixed * purchase.contracted.inr_per_kwh.value + (sent_mw - fixed) * price) * kwh_per_mw
-
-
-def purchase_change_inr(
-    base_mw: NDArray[np.float64], arm_mw: NDArray[np.float64], on: date, purchase: Purchase
-) -> NDArray[np.float64]:
-    """Change of purchase cost per step: the change of intake at the exchange price of its hour, (..., steps). [INR]"""
-    steps = base_mw.shape[-1]
-    return (arm_mw - base_mw) * exchange_price(purchase, on, steps) * (KW_PER_MW * 24 / steps)
-
-
-def capacity_inr_per_year(peak_change_mw: float, purchase: Purchase) -> float:
-    """Yearly value of a change of the peak; positive is a cost. Apart from `purchase_inr`. [INR/year]"""
-    return peak_change_mw * KW_PER_MW * purchase.capacity.inr_per_kw_year.value

@@ -14,6 +14,7 @@ from twin.units import MINUTES_PER_DAY
 MAX_ZONES = 8
 """Most zones that meters keep registers for."""
 
+
 @dataclass(frozen=True)
 class Zones:
     """The day cut into the fewest sets of steps within which no tariff of the experiment changes.

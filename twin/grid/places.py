@@ -69,11 +69,6 @@ def district_names() -> list[str]:
     return [row.name for row in districts()]
 
 
-def district_code(name: str) -> int:
-    """The district's code from any of its spellings."""
-    return district_names().index(resolve_district(name))
-
-
 def offset(points: Points, north_km: NDArray[np.float64], east_km: NDArray[np.float64]) -> Points:
     """``points`` moved by kilometres north and east (flat-earth approximation, good within a district)."""
     latitude = points[:, 0] + north_km / KM_PER_DEGREE

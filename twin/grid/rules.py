@@ -15,11 +15,9 @@ from twin.grid.population import kind_mix
 from twin.grid.settings import synthesis
 from twin.grid.tables import Conductor, conductor_code, conductors, distribution_transformer
 from twin.powerflow.impedance import LV_BASE_OHM, dt_impedance_pu, segment_matrix, service_pu
-from twin.streams import inverse_normal
 from twin.units import LV_BASE_V, WH_PER_KWH
 
 KV_11 = 11.0
-_QUADRATURE = 999
 BASE_OHM_11KV = KV_11**2
 """Impedance base at 11 kV on 1 MVA. [ohm]"""
 
@@ -151,14 +149,6 @@ def sanctioned_table() -> NDArray[np.float64]:
             ]
         )
     return np.array([table.get(row.name, (math.nan,) * 6) for row in kinds()])
-
-
-def mean_sanctioned_kw() -> NDArray[np.float64]:
-    """Expected sanctioned load of every LV kind, by quadrature over its law; NaN for HT kinds. [n_kinds] [kW]"""
-    median, log_sd, least, most, step, _ = sanctioned_table().T[:, :, None]
-    z = np.array([inverse_normal((i + 0.5) / _QUADRATURE) for i in range(_QUADRATURE)])
-    kw = np.ceil(median * np.exp(log_sd * z) / step - 1e-9) * step
-    return np.clip(kw, least, most).mean(axis=1)
 
 
 def _services(ladder: tuple[tuple[str, float], ...], three_phase: bool) -> NDArray[np.float64]:
