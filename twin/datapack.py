@@ -25,6 +25,12 @@ class Row(BaseModel):
 RowType = TypeVar("RowType", bound=Row)
 
 
+def read_records(table: str) -> list[dict[str, str]]:
+    """All rows of ``twin/data/<table>.csv`` as text by column."""
+    text = files("twin").joinpath("data", f"{table}.csv").read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
 def read_rows(table: str, model: type[RowType]) -> list[RowType]:
     """All rows of ``twin/data/<table>.csv`` as ``model``; an empty cell is None.
 
@@ -34,8 +40,7 @@ def read_rows(table: str, model: type[RowType]) -> list[RowType]:
         With every malformed cell, by file and line.
     """
     rows, problems = [], []
-    text = files("twin").joinpath("data", f"{table}.csv").read_text(encoding="utf-8")
-    for line, record in enumerate(csv.DictReader(text.splitlines()), start=2):
+    for line, record in enumerate(read_records(table), start=2):
         try:
             rows.append(model.model_validate({key: value or None for key, value in record.items()}))
         except ValidationError as error:
