@@ -1,0 +1,148 @@
+"""Ours: the production functions of every layer, settled at the border between feeders and the 33 kV tree.
+
+`exact` iterates every layer until nothing moves; `by_equivalents` solves each LV network once, at an expected voltage,
+and again only where its voltage turns out more than a limit away (design, section 2, Borders).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.grid.transmission_upper import build_trees, control_rules
+from twin.powerflow.lv import lv_options
+from twin.powerflow.radial import radial_options
+from twin.powerflow.tile_book import TileBook, tile_book
+from twin.powerflow.upper_sweep import FROZEN, SETTLE, SWEEP_OK, solve_trees
+from twin.powerflow.upper_trees import Loads, Positions, SweepOut, Trees, sweep_out
+from twin.simulation.feeder_block import FeederSolver, Solvers
+from twin.simulation.harvest import DT_COLUMNS, feeder_results, feeder_slopes
+from twin.simulation.messages import N_Q, Q
+from twin.units import KW_PER_MW
+from twin.verification.coupling.tree import SOURCE_PU, BalancedFeeder, Tree
+
+EXPECTED_PU = 1.0
+"""Voltage of a PSS's 11 kV bus before anything above is known: the guess of a run's first block."""
+EXACT_LIMIT_PU, EXACT_LV, EXACT_LINE_PU = 1e-6, 1e-7, 1e-12
+"""Exact mode: how far a node may be from its tile's solution (below it the equivalents' error is of second order and
+float32 hides it), and the tolerances of the LV and 11 kV solvers."""
+EQUIVALENT_LIMIT_PU = 0.01
+"""Equivalent mode: a tile is solved again where its node moved more. [pu]"""
+BORDER_PU = 2e-9
+"""Largest move of a PSS's voltage in the last exchange. [pu]"""
+MOST_EXCHANGES = 40
+SLOPE_STEP = 0.005
+
+
+@dataclass
+class SettledFeeder:
+    """A feeder's results; arrays as [.., steps]."""
+
+    feeder: BalancedFeeder
+    book: TileBook
+    v_node_pu: NDArray[np.float64]
+    """11 kV nodes."""
+    quantities: NDArray[np.float64]
+    """Totals, (N_Q, steps)."""
+    solved: int = 0
+    """Tiles solved so far, repeats included."""
+
+    @property
+    def v_end_pu(self) -> NDArray[np.float64]:
+        """Lowest pole of every DT at the final voltage, carried there as a run does. [n_dt, steps]"""
+        return np.asarray(self.book.v_end_pu * (self.v_node_pu[self.feeder.net.node_of_dt] / self.book.v0_pu))
+
+
+@dataclass
+class Layers:
+    """The settled tree."""
+
+    feeders: list[SettledFeeder]
+    trees: Trees
+    above: SweepOut
+    positions: Positions
+    moved_pu: list[float] = field(default_factory=list)
+    """Largest move of any PSS's voltage, exchange by exchange. [pu]"""
+
+    @property
+    def v_pss_pu(self) -> NDArray[np.float64]:
+        """Voltage of the 11 kV buses, [n_pss, steps]."""
+        return np.abs(self.above.v[self.trees.node_11])
+
+    @property
+    def largest_offset_pu(self) -> float:
+        """How far any DT ended from the voltage of its solution. [pu]"""
+        return max(
+            float(np.abs(one.v_node_pu[one.feeder.net.node_of_dt] - one.book.v0_pu).max()) for one in self.feeders
+        )
+
+
+def exact(tree: Tree) -> Layers:
+    """Every tile solved at the voltage that its 11 kV node ends up with."""
+    return _iterate(tree, EXACT_LIMIT_PU, Solvers(lv_options(tolerance=EXACT_LV), radial_options(EXACT_LINE_PU)))
+
+
+def by_equivalents(tree: Tree) -> Layers:
+    """Every tile solved once, at an expected voltage; from then on its equivalents, within the limit. Default solvers."""
+    return _iterate(tree, EQUIVALENT_LIMIT_PU, Solvers(lv_options(), radial_options()))
+
+
+def _iterate(tree: Tree, limit_pu: float, solvers: Solvers) -> Layers:
+    """Feeders and 33 kV tree in turn until no PSS voltage moves; taps and capacitors stay from the first exchange on."""
+    steps, n_pss = tree.steps, len(tree.pss.gss)
+    base_mva = tree.above.sn_mva
+    trees, rules = build_trees(tree.above, tree.pss, base_mva), control_rules(base_mva)
+    rest = Positions(np.zeros((1, 1), np.int8), np.zeros((1, 1), np.int8), np.zeros((n_pss, 1), np.int8))
+    at = Positions(*(np.repeat(column, steps, axis=1) for column in rest))
+    above, source = sweep_out(trees, steps), np.full((1, steps), SOURCE_PU)
+    solver = FeederSolver([feeder.net for feeder in tree.feeders], steps, solvers)
+    layers = Layers([_begin(feeder, steps) for feeder in tree.feeders], trees, above, at)
+    v = np.full((n_pss, steps), EXPECTED_PU)
+    for turn in range(MOST_EXCHANGES):
+        for one in layers.feeders:
+            _settle(solver, one, v[one.feeder.pss], limit_pu, first=turn == 0)
+        loads = _loads(layers.feeders, v, base_mva * KW_PER_MW)
+        if turn == 0:
+            solve_trees(trees, rules, loads, source, rest, SETTLE, -1.0, at, above)
+        solve_trees(trees, rules, loads, source, rest, FROZEN, -1.0, at, above)
+        if (above.status != SWEEP_OK).any():
+            raise ArithmeticError("coupling: the 33 kV tree has no solution")
+        layers.moved_pu.append(float(np.abs(layers.v_pss_pu - v).max()))
+        v = layers.v_pss_pu
+        if layers.moved_pu[-1] <= BORDER_PU:
+            return layers
+    raise ArithmeticError(f"coupling: a PSS voltage still moves {layers.moved_pu[-1]:.1e} pu after {MOST_EXCHANGES}")
+
+
+def _begin(feeder: BalancedFeeder, steps: int) -> SettledFeeder:
+    n_dt, n_nodes = len(feeder.net.node_of_dt), len(feeder.net.tree.parent)
+    return SettledFeeder(feeder, tile_book(n_dt, steps), np.zeros((n_nodes, steps)), np.zeros((N_Q, steps)))
+
+
+def _settle(
+    solver: FeederSolver, one: SettledFeeder, v_head_pu: NDArray[np.float64], limit_pu: float, *, first: bool
+) -> None:
+    """Settle a feeder as a run's block does: the one place that knows the production signatures."""
+    feeder, steps = one.feeder, len(v_head_pu)
+    net, zones, kwh = feeder.net, np.zeros(steps, np.uint8), np.zeros((len(feeder.kw), 1))
+    one.solved += solver.settle(
+        net, one.book, v_head_pu, limit_pu, lambda: feeder.kw, feeder.zips, zones, kwh, first=first
+    )
+    n_dt = len(net.node_of_dt)
+    feeder_results(
+        net, one.book, solver.work.line, zones, np.zeros(steps, np.bool_), feeder.static.rating_kva, solver.hours,
+        one.quantities, np.zeros(steps), np.zeros((len(DT_COLUMNS), n_dt), np.float32), np.ones((n_dt, 1)),
+    )  # fmt: skip
+    one.v_node_pu[:] = solver.work.line.v_pu[: len(one.v_node_pu)]
+    feeder_slopes(solver.sweep_line(net, one.book, v_head_pu * (1 + SLOPE_STEP)), SLOPE_STEP, one.quantities)
+
+
+def _loads(feeders: list[SettledFeeder], v_pss_pu: NDArray[np.float64], base_kw: float) -> Loads:
+    """What the feeders draw at ``v_pss_pu`` (n_pss, steps), with its elasticities."""
+    total = np.zeros((N_Q, *v_pss_pu.shape))
+    for one in feeders:
+        total[:, one.feeder.pss] += one.quantities
+    p, q, zero = total[Q.P], total[Q.QVAR], np.zeros_like(v_pss_pu)
+    return Loads(p / base_kw, q / base_kw, total[Q.SLOPE_P] / p, total[Q.SLOPE_Q] / q, v_pss_pu, zero, zero)
