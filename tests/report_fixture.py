@@ -96,6 +96,8 @@ def _manifest(made: Made) -> dict[str, Any]:
         ("response.daily.home", "U(-0.10, 0)", "assumed", "twin/data/priors.yaml"),
         ("transmission.line_reactor_share", 0.6, "assumed", "design rule"),
         ("grid.dt_utilisation_median", 0.57, "assumed", "judgement"),
+        ("tariff.bihar-2026-27.prepaid_rebate.inr_per_kwh", 0.25, "assumed", "not found for this year"),
+        ("purchase.contracted.share_of_mean", 0.9, "assumed", "part of the mean intake"),
         ("categories.ds1.consumers_million", 10.5, "assumed", "split of totals that do not close"),
     ]
     return {

@@ -175,7 +175,7 @@ def test_every_figure_has_marks_of_its_kind(browser: Browser, reports: dict[str,
     assert count("fig04-chart1", ".barlayer .point") >= 30
     assert count("fig05-chart1", ".barlayer .point") >= 60
     assert count("fig06-chart1", ".scatterlayer .points path") >= 10
-    assert count("fig07-chart1", ".scatterlayer .points path") == 70
+    assert count("fig07-chart1", ".scatterlayer .points path") == 70 + 1  # stations and the square of the district
     assert page.locator("#fig08 .chart").count() == 3
     assert count("fig09-chart1", ".barlayer .point") == 6
     assert count("fig10-chart1", ".barlayer .point") == 6

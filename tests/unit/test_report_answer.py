@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ from twin.report.effects import Effect, Interval, Verdict, read_effects, verdict
 from twin.report.facts import Facts
 from twin.report.numbers import MINUS, NBSP
 from twin.results.reader import open_run
+
+MODEL = "In this model, with price response [assumed] and network design [assumed],"
 
 
 def effect(value: float, low: float | None = None, high: float | None = None, kind: str = "range") -> Effect:
@@ -72,9 +76,32 @@ def test_clear(runs: dict[str, Path]) -> None:
     facts = facts_of(runs["five"], [peak("tod", -20.0, -60.0, 10.0), peak("shaped", -199.0, -324.0, -75.0)])
     first = plain(facts)[0]
     assert first == (
-        "In this model, shaped lowers the evening peak of Bihar by 2.4 % (0.9 to 3.9 %; draws and parameters, 90 %), "
+        f"{MODEL} shaped lowers the evening peak of Bihar by 2.4 % (0.9 to 3.9 %; draws and parameters, 90 %), "
         "about 200 of 8,305 MW."
     )
+
+
+def test_every_sentence_marks_the_assumed_numbers_it_rests_on(runs: dict[str, Path]) -> None:
+    sentences = answer(facts_of(runs["swept"]))
+    assert all("[assumed]" in sentence for sentence in sentences)
+    anchors = re.findall(r'href="#([\w-]+)"', "".join(sentences))
+    assert {"assumed-response", "assumed-network", "assumed-tariff"} <= set(anchors)
+
+
+def test_nothing_is_marked_that_the_manifest_does_not_list(tmp_path: Path) -> None:
+    facts = facts_of(make_run(tmp_path / "run", Made(replicates=1, manifest={"assumed": []})))
+    assert not any("[assumed]" in sentence for sentence in answer(facts))
+    assert plain(facts)[0].startswith("In this model, shaped lowers")
+
+
+def test_a_resolved_district_is_named_where_its_own_effect_is_clear(runs: dict[str, Path]) -> None:
+    own = Effect("shaped", "evening_peak", "district:Sheohar", "all", "MW", -0.6, 50.0, (), 40)
+    clear = replace(own, intervals=(Interval("draws_and_parameters", -0.9, -0.3, 40),))
+    unsure = replace(own, intervals=(Interval("draws_and_parameters", -0.9, 0.3, 40),))
+    state = peak("shaped", -199.0, -324.0, -75.0)
+    assert "and that of Sheohar by 1.2 % (0.6 to 1.8 %)" in plain(facts_of(runs["five"], [state, clear]))[0]
+    assert "Sheohar" not in plain(facts_of(runs["five"], [state, unsure]))[0]
+    assert "Sheohar" not in plain(facts_of(runs["five"], [state, own]))[0]
 
 
 def test_raises_has_its_own_verb(runs: dict[str, Path]) -> None:
@@ -85,14 +112,14 @@ def test_raises_has_its_own_verb(runs: dict[str, Path]) -> None:
 def test_interval_holds_zero(runs: dict[str, Path]) -> None:
     facts = facts_of(runs["five"], [peak("tod", -20.0, -75.0, 33.0)])
     assert plain(facts)[0] == (
-        "In this model we cannot say whether tod lowers or raises the evening peak of Bihar: "
+        f"{MODEL} we cannot say whether tod lowers or raises the evening peak of Bihar: "
         f"{MINUS}0.9 to +0.4 % (draws and parameters, 90 %)."
     )
 
 
 def test_under_the_floor(runs: dict[str, Path]) -> None:
     facts = facts_of(runs["five"], [peak("tod", -2.0, -5.0, 1.0)])
-    assert plain(facts)[0] == "In this model, tod changes the evening peak of Bihar by less than 0.1 %."
+    assert plain(facts)[0] == f"{MODEL} tod changes the evening peak of Bihar by less than 0.1 %."
 
 
 def test_partly_under_the_floor(runs: dict[str, Path]) -> None:
@@ -103,19 +130,19 @@ def test_partly_under_the_floor(runs: dict[str, Path]) -> None:
 def test_exactly_zero_because_every_price_is_zero(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     facts = facts_of(runs["five"], [peak("tod", 0.0, 0.0, 0.0)])
     monkeypatch.setattr("twin.report.answer._all_see_zero", lambda *_: True)
-    expected = "In this model, tod changes nothing: every home it covers faces a marginal price of zero."
+    expected = f"{MODEL} tod changes nothing: every home it covers faces a marginal price of zero."
     assert plain(facts)[0] == expected
 
 
 def test_exactly_zero_without_that_reason_does_not_claim_it(runs: dict[str, Path]) -> None:
     facts = facts_of(runs["five"], [peak("tod", 0.0, 0.0, 0.0)])
-    assert plain(facts)[0] == "In this model, tod changes the evening peak of Bihar by exactly nothing."
+    assert plain(facts)[0] == f"{MODEL} tod changes the evening peak of Bihar by exactly nothing."
 
 
 def test_one_replicate(runs: dict[str, Path]) -> None:
     facts = facts_of(runs["one"], [peak("shaped", -199.0, None, None)])
     assert plain(facts)[0] == (
-        "In this model, shaped lowers the evening peak of Bihar by 2.4 % in the one draw that was run, about 200 of "
+        f"{MODEL} shaped lowers the evening peak of Bihar by 2.4 % in the one draw that was run, about 200 of "
         "8,305 MW; how far it could move is not known from this run."
     )
 
@@ -142,9 +169,9 @@ def test_leads_with_the_largest_clear_effect(runs: dict[str, Path]) -> None:
 
 def test_second_sentence_says_who_in_the_days_simulated(runs: dict[str, Path]) -> None:
     second = plain(facts_of(runs["five"]))[1]
-    assert second.endswith("in the 2 days simulated.")
+    assert second.endswith("in the 2 days simulated, prorated.")
     assert f"revenue changes by {MINUS}Rs 40 crore ({MINUS}Rs 400 million) and subsidy by +Rs 9 crore" in second
-    assert "of homes see no change of their bill; of the rest 60 % pay more" in second
+    assert "of homes see no change of their bill (with tariff rates [assumed]); of the rest 60 % pay more" in second
 
 
 def test_third_sentence_names_the_assumption_that_matters_most(runs: dict[str, Path]) -> None:
@@ -163,7 +190,8 @@ def test_third_sentence_without_a_sweep_gives_the_command(runs: dict[str, Path])
 
 def test_one_arm_describes_and_does_not_compare(runs: dict[str, Path]) -> None:
     sentences = plain(facts_of(runs["one arm"]))
-    assert sentences[0].startswith("In this model, under flat the load of Bihar peaks at")
+    assert sentences[0].startswith("In this model, with network design [assumed]")
+    assert "under flat the load of Bihar peaks at" in sentences[0]
     assert "nothing is compared" in sentences[1]
 
 

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from twin.report import numbers
 from twin.report.effects import WHOLE_KINDS, Effect, Interval, Verdict, verdict
 from twin.report.facts import Arm, Facts, literal
+from twin.report.quality import marks, rests_on
 from twin.report.settings import floor_percent
 
 LEAD_OUTCOME = "evening_peak"
@@ -46,6 +47,7 @@ def first_sentence(facts: Facts, effect: Effect) -> Markup:
     relative = effect.in_percent() or effect
     case = judged(effect)
     words: dict[str, Any] = {
+        "model": _model(facts, "effect"),
         "arm": facts.arm(effect.arm).label,
         "area": facts.area_name(effect.area),
         "verb": facts.t.text("verb.lowers" if effect.value < 0 else "verb.raises"),
@@ -61,11 +63,7 @@ def first_sentence(facts: Facts, effect: Effect) -> Markup:
         ends = numbers.span(interval.low, interval.high, decimals, "%", signed=True)
         kind = kind_words(facts, interval)
         return _with_doubt(facts, facts.t.html("answer.holds_zero", ends=ends, kind=kind, **words), effect)
-    words["absolute"] = facts.t.text(
-        "answer.absolute",
-        change=numbers.number(abs(effect.value), min(numbers.decimals_for_figures(effect.value, 2), 1)),
-        reference=numbers.with_unit(numbers.number(effect.reference or 0.0, 0), effect.unit),
-    )
+    words["absolute"] = _absolute(facts, effect)
     if case == Verdict.ONE_DRAW:
         size = numbers.percent(abs(relative.value))
         return facts.t.html("answer.one_draw", size=size, **words)
@@ -78,6 +76,36 @@ def first_sentence(facts: Facts, effect: Effect) -> Markup:
     }
     key = "answer.clear" if case == Verdict.CLEAR else "answer.partly_under_floor"
     return _with_doubt(facts, facts.t.html(key, **words), effect)
+
+
+def _absolute(facts: Facts, effect: Effect) -> str:
+    """``about 50 of 7,660 MW``, and the peak of the one district that the run looks at closely, if clear too."""
+    words = {
+        "change": numbers.number(abs(effect.value), min(numbers.decimals_for_figures(effect.value, 2), 1)),
+        "reference": numbers.with_unit(numbers.number(effect.reference or 0.0, 0), effect.unit),
+    }
+    districts = facts.resolved_districts
+    own = facts.effect(effect.outcome, effect.arm, f"district:{districts[0]}") if len(districts) == 1 else None
+    relative = own.in_percent() if own else None
+    interval = relative.of_draws if relative else None
+    if own is None or relative is None or interval is None:
+        return facts.t.text("answer.absolute", **words)
+    if judged(own) != Verdict.CLEAR or own.value * effect.value <= 0:
+        return facts.t.text("answer.absolute", **words)
+    decimals = numbers.decimals_for(relative.value, interval.low, interval.high)
+    return facts.t.text(
+        "answer.district",
+        district=facts.area_name(own.area),
+        size=numbers.with_unit(numbers.number(abs(relative.value), decimals), "%"),
+        ends=numbers.span(abs(interval.low), abs(interval.high), decimals, "%"),
+        **words,
+    )
+
+
+def _model(facts: Facts, subject: str) -> Markup:
+    """``In this model``, naming the assumed numbers that the sentence rests on."""
+    found = marks(facts, rests_on(subject))
+    return facts.t.html("answer.model.given", marks=found) if found else facts.t.html("answer.model")
 
 
 def _surely(interval: Interval | None) -> Interval:
@@ -121,7 +149,7 @@ def home_shares(facts: Facts, arm: Arm, measure: str = "response") -> dict[str, 
 def who(facts: Facts, arm: Arm) -> Markup:
     """Second sentence: who pays more and less, and what moves in revenue and subsidy."""
     shares = home_shares(facts, arm)
-    period = facts.t.text("period.days.one" if facts.days == 1 else "period.days.many", n=facts.days)
+    period = period_words(facts)
     money = {
         "revenue": money_words(facts.effect("revenue", arm.name), facts).both(),
         "subsidy": money_words(facts.effect("subsidy", arm.name), facts).indian,
@@ -132,7 +160,15 @@ def who(facts: Facts, arm: Arm) -> Markup:
     if changed <= 0:
         return facts.t.html("answer.who.none", period=period, **money)
     same, more = numbers.share(shares["same"]), numbers.share(shares["more"] / changed)
-    return facts.t.html("answer.who", same=same, more=more, period=period, **money)
+    found = marks(facts, rests_on("bills"))
+    given = facts.t.html("answer.given", marks=found) if found else Markup("")
+    return facts.t.html("answer.who", same=same, more=more, given=given, period=period, **money)
+
+
+def period_words(facts: Facts) -> str:
+    """``the 7 days simulated``, and that sums are prorated where no whole month was simulated."""
+    words = facts.t.text("period.days.one" if facts.days == 1 else "period.days.many", n=facts.days)
+    return words if facts.manifest.get("months_complete") else facts.t.text("period.prorated", period=words)
 
 
 def money_words(effect: Effect | None, facts: Facts) -> numbers.Amount:
@@ -181,14 +217,15 @@ def _one_arm(facts: Facts) -> Markup:
     row = facts.rows(f"select interval_start from system where sent_mw = {peak!r} order by 1 limit 1")[0]
     return facts.t.html(
         "answer.one_arm",
+        model=_model(facts, "level"),
         arm=facts.reference.label,
         area=facts.area_name("state"),
         peak=numbers.with_unit(numbers.number(peak, numbers.decimals_for_figures(peak)), "MW"),
         time=f"{row['interval_start']:%H:%M}",
-        day=day_words(row["interval_start"]),
+        day=day_words(facts, row["interval_start"]),
     )
 
 
-def day_words(day: Any) -> str:
+def day_words(facts: Facts, day: Any) -> str:
     """``8 June 2026``."""
-    return f"{day.day}{numbers.NBSP}{day:%B}{numbers.NBSP}{day.year}"
+    return facts.t.text("day.words", day=day.day, month=facts.t.text(f"month.{day.month}"), year=day.year)

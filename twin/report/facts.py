@@ -70,6 +70,11 @@ class Arm:
     """Swept values as table `cases` writes them."""
 
     @property
+    def clean_base(self) -> str:
+        """The arm's own name, harmless to read."""
+        return clean(self.base, 40)
+
+    @property
     def is_reference(self) -> bool:
         """Is this the first arm, against which the others are compared?"""
         return self.index == 0
@@ -237,12 +242,15 @@ class Facts:
         """Is every feeder of the state simulated?"""
         return _section(self.scenario, "grid").get("resolve") == "all"
 
+    def arm_settings(self, arm: Arm) -> Mapping[str, Any]:
+        """What the scenario sets under the arm's own name."""
+        return _section(_section(_section(self.scenario, "experiment"), "arms"), arm.base)
+
     @cached_property
     def windows(self) -> list[Window]:
         """Periods of the first treatment whose multiplier the scenario states and that table `prices` places."""
         for arm in self.treatments:
-            stated = _section(_section(_section(_section(self.scenario, "experiment"), "arms"), arm.base), "tariff")
-            settings = _section(stated, "time_of_day")
+            settings = _section(_section(self.arm_settings(arm), "tariff"), "time_of_day")
             placed: dict[str, list[tuple[float, float]]] = {}
             sql = f'select distinct period, "start", "end" from prices where arm = {arm.sql} order by all'
             for row in self.rows(sql):

@@ -9,11 +9,13 @@ from typing import Any
 from twin.analysis.ledger import is_closed, ledger_rows
 from twin.report import numbers
 from twin.report.answer import day_words, home_shares, judged, kind_words, lead_effect, money_words
+from twin.report.arms import arm_words
 from twin.report.catalogue import DESCRIPTION_LIMIT, clean
 from twin.report.effects import Effect, Verdict
 from twin.report.facts import Arm, Facts
 from twin.report.figures import ledger
 from twin.report.figures.prices import home_share_at_zero
+from twin.report.quality import rests_on
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Tile:
     name: str
     values: Sequence[str]
     lines: Sequence[str] = ()
+    rests: Sequence[str] = ()
+    """Groups of assumed numbers that the values rest on."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,22 @@ class Front:
     tiles: Sequence[Tile]
     tiles_heading: str
     verdict: str
+    arms: Sequence[tuple[Arm, str]]
+    """Every arm with what it changes."""
 
 
 def front_page(facts: Facts) -> Front:
     """The title block and the tiles."""
     question = clean(str(facts.scenario.get("description") or facts.scenario.get("name", "")), DESCRIPTION_LIMIT)
-    return Front(question, _facts(facts), banners(facts), tiles(facts), _tiles_heading(facts), ledger_verdict(facts))
+    return Front(
+        question,
+        _facts(facts),
+        banners(facts),
+        tiles(facts),
+        _tiles_heading(facts),
+        ledger_verdict(facts),
+        arm_words(facts),
+    )
 
 
 def _tiles_heading(facts: Facts) -> str:
@@ -62,11 +76,10 @@ def ledger_verdict(facts: Facts) -> str:
 
 def _facts(facts: Facts) -> list[tuple[str, str]]:
     t = facts.t
-    names = ", ".join(dict.fromkeys(clean(arm.base, 40) for arm in facts.arms))
     key = "meta.arms.value" if facts.treatments else "meta.arms.one"
     period = t.text(
         "period.value.one" if facts.days == 1 else "period.value.many",
-        day=day_words(facts.first_day),
+        day=day_words(facts, facts.first_day),
         days=facts.days,
         minutes=round(facts.step_hours * 60),
     )
@@ -74,7 +87,7 @@ def _facts(facts: Facts) -> list[tuple[str, str]]:
     return [
         (t.text("meta.area"), _area(facts)),
         (t.text("meta.period"), period),
-        (t.text("meta.arms"), t.text(key, names=names, reference=facts.reference.label) + _sweep(facts)),
+        (t.text("meta.arms"), t.text(key, reference=facts.reference.label) + _sweep(facts)),
         (t.text("meta.consumers"), _consumers(facts)),
         (t.text("meta.replicates"), t.text(draws, n=facts.replicates)),
         (t.text("meta.run"), f"{clean(str(facts.scenario.get('name', '')), 64)} {facts.digest[:12]}"),
@@ -141,18 +154,19 @@ def tiles(facts: Facts) -> list[Tile]:
 
 def _peak_tile(facts: Facts, arm: Arm, effect: Effect | None) -> Tile:
     name = facts.t.text("tile.evening_peak", area=facts.area_name(effect.area if effect else "state"))
-    return Tile(name, *_relative(facts, arm, effect))
+    return Tile(name, *_relative(facts, arm, effect), rests_on("effect"))
 
 
 def _overload_tile(facts: Facts, arm: Arm) -> Tile:
-    return Tile(facts.t.text("tile.overload"), *_relative(facts, arm, facts.effect("dt_overload_hours", arm.name)))
+    effect = facts.effect("dt_overload_hours", arm.name)
+    return Tile(facts.t.text("tile.overload"), *_relative(facts, arm, effect), rests_on("overload"))
 
 
 def _relative(facts: Facts, arm: Arm, effect: Effect | None) -> tuple[list[str], list[str]]:
     relative = effect.in_percent() if effect else None
     if effect is None or relative is None:
         return [facts.t.text("tile.none")], []
-    reference = numbers.with_unit(numbers.number(effect.reference or 0.0, 0), effect.unit)
+    reference = numbers.quantity(effect.reference or 0.0, effect.unit)
     lines = [facts.t.text("tile.reference", arm=facts.reference.label, value=reference)]
     if judged(effect) == Verdict.EXACTLY_ZERO:
         return [facts.t.text("tile.exactly_zero")], lines
@@ -183,6 +197,7 @@ def _energy_tile(facts: Facts, arm: Arm) -> Tile:
         facts.t.text("tile.energy"),
         values[:1],
         [_spread(facts, moved), values[1]],
+        rests_on("energy"),
     )
 
 
@@ -221,11 +236,12 @@ def _homes_tile(facts: Facts, arm: Arm) -> Tile:
     name = facts.t.text("tile.homes")
     if shares is None:
         return Tile(name, [facts.t.text("tile.none")])
-    lines = [facts.t.text("tile.homes.detail", homes=numbers.count(shares["homes"]).both())]
+    homes = numbers.count(shares["homes"]).both()
+    lines = [facts.t.text("tile.homes.detail")]
     zero = home_share_at_zero(facts, arm)
     if zero is not None:
-        lines.append(facts.t.text("tile.homes.zero", share=numbers.share(zero)))
-    return Tile(name, [numbers.share(shares["same"])], lines)
+        lines.append(facts.t.text("tile.homes.zero", share=numbers.share(zero), homes=homes))
+    return Tile(name, [numbers.share(shares["same"])], lines, rests_on("shares"))
 
 
 def _money_tile(facts: Facts, arm: Arm) -> Tile:
@@ -240,7 +256,7 @@ def _money_tile(facts: Facts, arm: Arm) -> Tile:
         ),
     ]
     value = facts.t.text("tile.money.revenue", value=money_words(revenue, facts).indian)
-    return Tile(facts.t.text("tile.money", period=period), [value], lines)
+    return Tile(facts.t.text("tile.money", period=period), [value], lines, rests_on("money"))
 
 
 def _western(facts: Facts, western: str, spread: str) -> str:
@@ -271,7 +287,14 @@ def _level_tiles(facts: Facts) -> list[Tile]:
         Tile(
             t.text("tile.peak", area=facts.area_name("state")),
             [numbers.with_unit(numbers.number(peak["sent_mw"], 0), "MW")],
-            [f"{day_words(peak['interval_start'])}, {peak['interval_start']:%H:%M} IST", t.text("tile.not_compared")],
+            [
+                t.text(
+                    "tile.peak.when",
+                    day=day_words(facts, peak["interval_start"]),
+                    time=f"{peak['interval_start']:%H:%M}",
+                ),
+                t.text("tile.not_compared"),
+            ],
         )
     ]
     for key, parts in (("tile.energy_sent", ("sent",)), ("tile.losses", ("loss_",))):

@@ -37,6 +37,7 @@ class Line(datapack.Row):
 class Headquarters(datapack.Row):
     """A district's town."""
 
+    name: str
     headquarters: str
     latitude: float
     longitude: float
@@ -101,6 +102,25 @@ def context(language_km: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]
     ]
     wide, narrow = (_towns(setting("map", "towns", form)) for form in ("wide", "narrow"))
     return shapes, [*around, *wide, bar], [*narrow, bar]
+
+
+def district_marks(districts: list[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Headquarters of districts as hollow squares (traces) and their names (labels)."""
+    towns = {row.name: row for row in datapack.read_rows("districts", Headquarters)}
+    found = [towns[name] for name in districts if name in towns]
+    if not found:
+        return [], []
+    square = {"symbol": "square", "size": 11, "color": "#FFFFFF", "line": {"color": base.INK, "width": 2}, "opacity": 1}
+    trace: dict[str, Any] = {"type": "scatter", "mode": "markers", "marker": square, "hoverinfo": "skip"}
+    place = {"x": [town.longitude for town in found], "y": [town.latitude for town in found]}
+    labels = [
+        base.note(
+            f"<b>{chart_label(town.name)}</b>", town.longitude, town.latitude,
+            xanchor="right", xshift=-9, bgcolor=TOWN_WASH,
+        )
+        for town in found
+    ]  # fmt: skip
+    return [trace | place], labels
 
 
 def _towns(names: list[str]) -> list[dict[str, Any]]:

@@ -1,12 +1,19 @@
 """Numbers as a reader meets them: digits no finer than the interval allows, lakh and crore, real minus signs.
 
-Every number printed in prose, tiles and charts of the report passes through here; CSV files hold full precision.
+Every number printed in prose, tiles and charts of the report passes through here; CSV files hold full precision. Its
+words (lakh, to, Rs) are the catalogue's: English, unless a page is being written in another language (`spoken`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
 from typing import NamedTuple
+
+from twin.report.catalogue import Catalogue
 
 MINUS = "\u2212"
 NBSP = "\u00a0"
@@ -15,6 +22,27 @@ CRORE = 1e7
 MILLION = 1e6
 BILLION = 1e9
 PROSE_FIGURES = 3
+
+_SPEAKS: ContextVar[Catalogue | None] = ContextVar("catalogue of the page being written", default=None)
+
+
+@contextmanager
+def spoken(catalogue: Catalogue) -> Iterator[None]:
+    """Numbers formatted inside use this catalogue's words. One page has one language, a hundred places have numbers."""
+    token = _SPEAKS.set(catalogue)
+    try:
+        yield
+    finally:
+        _SPEAKS.reset(token)
+
+
+@lru_cache(maxsize=1)
+def _english() -> Catalogue:
+    return Catalogue()
+
+
+def _word(key: str, **values: str) -> str:
+    return (_SPEAKS.get() or _english()).text(f"number.{key}", **values)
 
 
 class Amount(NamedTuple):
@@ -25,7 +53,7 @@ class Amount(NamedTuple):
 
     def both(self) -> str:
         """``1.64 crore (16.4 million)``, or the plain number below one lakh."""
-        return f"{self.indian} ({self.western})" if self.western else self.indian
+        return _word("both", indian=self.indian, western=self.western) if self.western else self.indian
 
 
 def decimals_for_width(half_width: float) -> int:
@@ -93,7 +121,7 @@ def with_unit(text: str, unit: str) -> str:
 def span(low: float, high: float, decimals: int, unit: str = "", signed: bool = False) -> str:
     """A range ``low to high`` in the order of sign, the unit once."""
     first, last = sorted((low, high))
-    return with_unit(f"{number(first, decimals, signed)} to {number(last, decimals, signed)}", unit)
+    return with_unit(_word("span", low=number(first, decimals, signed), high=number(last, decimals, signed)), unit)
 
 
 def percent(value: float, low: float | None = None, high: float | None = None, signed: bool = False) -> str:
@@ -105,9 +133,9 @@ def share(fraction: float) -> str:
     """A share of 0 to 1 as per cent: whole, or one decimal under 10. Never rounds to 0 or 100 unless it is."""
     value = fraction * 100
     if 0 < value < 0.1:
-        return f"under{NBSP}0.1{NBSP}%"
+        return _word("under", value=f"0.1{NBSP}%")
     if 99.5 <= value < 100:
-        return f"over{NBSP}99{NBSP}%"
+        return _word("over", value=f"99{NBSP}%")
     return with_unit(number(value, 1 if 0 < value < 9.95 else 0), "%")
 
 
@@ -116,9 +144,14 @@ def count(value: float) -> Amount:
     if abs(value) < LAKH:
         return Amount(number(value), "")
     if abs(value) >= CRORE:
-        return Amount(_scaled(value, CRORE, "crore"), _scaled(value, MILLION, "million"))
-    western = _scaled(value, MILLION, "million") if abs(value) >= MILLION else f"{round(value, -3):,.0f}"
-    return Amount(_scaled(value, LAKH, "lakh"), western)
+        return Amount(_scaled(value, CRORE, _word("crore")), _scaled(value, MILLION, _word("million")))
+    western = _scaled(value, MILLION, _word("million")) if abs(value) >= MILLION else f"{round(value, -3):,.0f}"
+    return Amount(_scaled(value, LAKH, _word("lakh")), western)
+
+
+def quantity(value: float, unit: str) -> str:
+    """A whole amount with its unit: lakh and crore words from one lakh up, digits below."""
+    return with_unit(count(value).indian, unit)
 
 
 def _scaled(value: float, unit: float, word: str) -> str:
@@ -130,14 +163,16 @@ def rupees(inr: float, half_width: float | None = None, signed: bool = False) ->
     """Money: crore, lakh or plain rupees, with the digits ``half_width`` allows (two figures without one)."""
     size = abs(inr)
     decimals = _money_decimals(inr, half_width)
-    sign = (MINUS if round(inr, decimals) < 0 else "+" if signed and round(inr, decimals) > 0 else "") + f"Rs{NBSP}"
+    sign = MINUS if round(inr, decimals) < 0 else "+" if signed and round(inr, decimals) > 0 else ""
+    sign += f"{_word('rupees')}{NBSP}"
     if size < LAKH:
         return Amount(sign + number(size, max(min(decimals, 2), 0 if size >= 100 else 2)), "")
-    indian = _money(size, decimals, CRORE, "crore") if size >= CRORE else _money(size, decimals, LAKH, "lakh")
+    unit, name = (CRORE, "crore") if size >= CRORE else (LAKH, "lakh")
+    indian = _money(size, decimals, unit, _word(name))
     if size >= BILLION:
-        western = _money(size, decimals, BILLION, "billion")
+        western = _money(size, decimals, BILLION, _word("billion"))
     elif size >= MILLION:
-        western = _money(size, decimals, MILLION, "million")
+        western = _money(size, decimals, MILLION, _word("million"))
     else:
         western = f"{round(size, min(decimals, 0)):,.0f}"
     return Amount(sign + indian, sign + western)

@@ -19,7 +19,7 @@ from markupsafe import Markup
 from twin.report import csvs, front, numbers
 from twin.report.answer import answer
 from twin.report.catalogue import Catalogue, clean
-from twin.report.facts import Facts, RunTables
+from twin.report.facts import Arm, Facts, RunTables
 from twin.report.figures import (
     base,
     calibration,
@@ -36,7 +36,7 @@ from twin.report.figures import (
     stress,
     sweep,
 )
-from twin.report.quality import assumed_rows, synthetic_parts
+from twin.report.quality import assumed_groups, bare_mark, conventions, marks, rests_on, synthetic_parts
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,10 @@ class Download:
     uri: str
     size_kb: int
     table: str
+
+
+WORDS = ("caption", "note", "sample")
+"""Fields of a chart that stand in the page itself."""
 
 
 def write_report(run: RunTables, out: Path, language: str = "en") -> Path:
@@ -83,10 +87,16 @@ def write_report(run: RunTables, out: Path, language: str = "en") -> Path:
 
 def render(run: RunTables, language: str = "en") -> str:
     """The report's HTML."""
-    facts = Facts(run, Catalogue(language))
+    catalogue = Catalogue(language)
+    with numbers.spoken(catalogue):
+        return _render(Facts(run, catalogue), language)
+
+
+def _render(facts: Facts, language: str) -> str:
     parts = sections(facts)
     book = ledger.build(facts)
     figures = [*(figure for part in parts for figure in part.figures), book]
+    page_one = front.front_page(facts)
     library, loader = plotly.offline.get_plotlyjs(), _own_file("loader.js")
     return (
         _environment()
@@ -101,13 +111,17 @@ def render(run: RunTables, language: str = "en") -> str:
             charts={chart_id(figure, i): drawn(c) for figure in figures for i, c in enumerate(figure.charts)},
             chart_id=chart_id,
             downloads={figure.id: download(facts, figure) for figure in figures if figure.csv_header},
-            front=front.front_page(facts),
+            front=page_one,
+            arm_sample=arm_sample,
+            tile_marks=[bare_mark(facts, tile.rests) for tile in page_one.tiles],
+            rests={figure.id: marks(facts, rests_on(digits(figure.number))) for figure in figures},
             answer=answer(facts),
             sections=parts,
             ledger=book,
             failures=ledger.failed_solves(facts),
             bands=stress.band_table(facts),
-            assumed=assumed_rows(facts),
+            assumed=assumed_groups(facts),
+            conventions=conventions(facts),
             synthetic=synthetic_parts(facts),
             reproduction=reproduction(facts),
             glossary=glossary(facts),
@@ -138,6 +152,16 @@ def _present(figures: Sequence[base.Figure | None]) -> list[base.Figure]:
     return [figure for figure in figures if figure is not None]
 
 
+def digits(number: str) -> str:
+    """The number of a figure without the letter of its part."""
+    return "".join(character for character in number if character.isdigit())
+
+
+def arm_sample(arm: Arm) -> Markup:
+    """An arm's line and marker, for keys outside charts."""
+    return base.line_sample(arm.colour, arm.svg_dash) + base.dot_sample(arm.colour, arm.marker)
+
+
 def chart_id(figure: base.Figure, position: int) -> str:
     """Fixed id of a chart's place in the page."""
     return f"{figure.id}-chart{position + 1}"
@@ -145,7 +169,7 @@ def chart_id(figure: base.Figure, position: int) -> str:
 
 def drawn(chart: base.Chart) -> dict[str, Any]:
     """What the loader needs of a chart; its words stand in the page itself."""
-    return {name: value for name, value in asdict(chart).items() if name not in ("caption", "note")}
+    return {name: value for name, value in asdict(chart).items() if name not in WORDS}
 
 
 def download(facts: Facts, figure: base.Figure) -> Download:
@@ -206,6 +230,7 @@ def reproduction(facts: Facts) -> dict[str, Any]:
     versions = manifest.get("versions") or {}
     resolved = yaml.dump(dict(facts.scenario), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=100)
     lines = [clean(line, 2000) for line in resolved.splitlines()]
+    encoded = base64.b64encode(resolved.encode("utf-8")).decode("ascii")
     return {
         "command": clean(str(manifest.get("command", "")), 500),
         "seed": clean(str(manifest.get("seed", ""))),
@@ -214,6 +239,7 @@ def reproduction(facts: Facts) -> dict[str, Any]:
         "versions": [(clean(name), clean(version)) for name, version in sorted(versions.items())],
         "attempts": numbers.number(float(manifest["attempts"])) if "attempts" in manifest else "",
         "scenario": "\n".join(lines),
+        "scenario_uri": f"data:application/yaml;charset=utf-8;base64,{encoded}",
     }
 
 

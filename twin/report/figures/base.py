@@ -40,6 +40,8 @@ class Chart:
     caption: str = ""
     note: str = ""
     print_height: int = 0
+    sample: Markup = Markup("")
+    """Sample of the arm that the chart belongs to, before its caption."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,6 @@ class Figure:
     charts: Sequence[Chart] = ()
     keys: Sequence[Key] = ()
     columns: int = 1
-    notice: bool = False
 
     @property
     def id(self) -> str:
@@ -169,6 +170,18 @@ def dot_sample(colour: str, marker: str = "circle", hollow: bool = False) -> Mar
     shape = Markup(shapes[marker]).format(paint)
     frame = Markup('<svg class="sample" width="16" height="14" aria-hidden="true" focusable="false">{}</svg>')
     return frame.format(shape)
+
+
+def hatched_sample(fill: str) -> Markup:
+    """A small hatched box for a key, as inline svg."""
+    strokes = "".join(
+        f'<line x1="{x}" y1="11" x2="{x + 6}" y2="1" stroke="#FFFFFF" stroke-width="1.6"/>' for x in (1, 7, 13)
+    )
+    frame = Markup(
+        '<svg class="sample" width="20" height="12" aria-hidden="true" focusable="false">'
+        '<rect x="1" y="1" width="18" height="10" fill="{}" stroke="{}"/>{}</svg>'
+    )
+    return frame.format(fill, fill, Markup(strokes))
 
 
 def bar_sample(fill: str, edge: str = "") -> Markup:

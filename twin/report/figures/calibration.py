@@ -6,14 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twin.analysis.calibration import is_met
+from twin.analysis.thresholds import threshold
 from twin.report import numbers
 from twin.report.catalogue import clean, wrapped_label
+from twin.report.causes import cause, side
 from twin.report.facts import Facts
 from twin.report.figures import base
 
 ROW_PX = 34
 STRIPS = ((10.0, "#F2F2F2"), (5.0, "#E2E2E2"))
-BY_DIFFERENCE = ("h", "hour", "percent")
+HOURS = ("h", "hour")
+BY_DIFFERENCE = (*HOURS, "percent")
 """Units compared by difference; all others as per cent of the published value."""
 Row = Mapping[str, Any]
 
@@ -31,10 +34,12 @@ def build(facts: Facts) -> base.Figure | None:
     names = ("quantity", "period", "unit", "published", "twin", "sampling", "use", "verdict", "confidence")
     return base.Figure(
         number="11",
-        title=facts.t.text("fig11.title", met=len(rows) - len(misses), all=len(rows)),
+        title=facts.t.text("fig11.title", met=len(rows) - len(misses), all=len(rows), limit=_limit(facts)),
         subtitle=facts.t.text("fig11.subtitle", area=facts.area_name("state")),
-        alt=facts.t.text("fig11.alt", all=len(rows), misses="; ".join(clean(r["quantity"]) for r in misses) or "none"),
-        help=[facts.t.text("fig11.help"), *(_miss(facts, row) for row in misses)],
+        alt=facts.t.text(
+            "fig11.alt", all=len(rows), misses="; ".join(_name(facts, r) for r in misses) or facts.t.text("value.none")
+        ),
+        help=[facts.t.text("fig11.help"), *_verdicts(facts, rows)],
         table=base.Table(
             facts.t.text("fig11.caption"),
             [facts.t.text(f"column.{name}") for name in names],
@@ -57,6 +62,11 @@ def build(facts: Facts) -> base.Figure | None:
 CSV = (
     "id", "quantity", "period", "unit", "target_low", "target_high", "value", "low", "high", "fitted", "confidence",
 )  # fmt: skip
+
+
+def _limit(facts: Facts) -> str:
+    percent, hours = 100 * threshold("calibration_within"), threshold("calibration_hour_within")
+    return facts.t.text("fig11.limit", percent=f"{percent:g}", hours=f"{hours:g}")
 
 
 def _middle(row: Row) -> float:
@@ -99,13 +109,13 @@ def _chart(facts: Facts, rows: Sequence[Row], relative: bool) -> base.Chart:
         yaxis=base.axis(
             range=[bottom, 0],
             tickvals=y,
-            ticktext=[wrapped_label(clean(row["quantity"]), 20) for row in rows],
+            ticktext=[wrapped_label(_name(facts, row), 20) for row in rows],
             showgrid=False,
             ticks="",
         ),
         shapes=shapes,
         annotations=[
-            base.note(_value(row), 1, level, xref="paper", xanchor="left", xshift=8)
+            base.note(_value(facts, row), 1, level, xref="paper", xanchor="left", xshift=8)
             for row, level in zip(rows, y, strict=True)
         ],
     )
@@ -113,7 +123,7 @@ def _chart(facts: Facts, rows: Sequence[Row], relative: bool) -> base.Chart:
     narrow = {
         "margin": look["margin"] | {"l": 122, "r": 84},
         "xaxis": look["xaxis"] | {"nticks": 4},
-        "yaxis": look["yaxis"] | {"ticktext": [wrapped_label(clean(row["quantity"]), 16) for row in rows]},
+        "yaxis": look["yaxis"] | {"ticktext": [wrapped_label(_name(facts, row), 16) for row in rows]},
     }
     return base.Chart(_traces(rows, y, points, relative), look, height, narrow, height)
 
@@ -141,12 +151,26 @@ def _traces(rows: Sequence[Row], y: Sequence[float], points: Sequence[float], re
     return traces
 
 
-def _value(row: Row) -> str:
-    return numbers.with_unit(numbers.number(row["value"], _decimals(row)), _unit(row))
+def _name(facts: Facts, row: Row) -> str:
+    """Short name of a published figure for chart rows and sentences; the table has it in full."""
+    key = f"calibration.name.{row['id']}"
+    return facts.t.text(key) if facts.t.has(key) else clean(row["quantity"])
 
 
-def _unit(row: Row) -> str:
-    return {"percent": "%", "hour": "h"}.get(row["unit"], clean(row["unit"], 12))
+def _value(facts: Facts, row: Row) -> str:
+    return numbers.with_unit(_number(row, row["value"], _decimals(row)), _unit(facts, row))
+
+
+def _number(row: Row, value: float, decimals: int) -> str:
+    """A value of a row as read: an hour of the day as a clock time (24:30 is half past midnight), else a number."""
+    if row["unit"] not in HOURS:
+        return numbers.number(value, decimals)
+    minutes = round(value * 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"
+
+
+def _unit(facts: Facts, row: Row) -> str:
+    return clean(facts.t.name("unit", row["unit"]), 12)
 
 
 def _decimals(row: Row) -> int:
@@ -155,18 +179,15 @@ def _decimals(row: Row) -> int:
 
 def _line(facts: Facts, row: Row) -> tuple[str, ...]:
     decimals = max(numbers.decimals_for_figures(max(abs(row["target_low"]), 1e-9)), 0)
-    published = (
-        numbers.number(row["target_low"], decimals)
-        if row["target_low"] == row["target_high"]
-        else numbers.span(row["target_low"], row["target_high"], decimals)
-    )
+    ends = [_number(row, row[name], decimals) for name in ("target_low", "target_high")]
+    published = ends[0] if ends[0] == ends[1] else facts.t.text("number.span", low=ends[0], high=ends[1])
     sampled = row["low"] is not None and row["high"] is not None
     return (
         clean(row["quantity"]),
         clean(row["period"]),
-        _unit(row),
+        _unit(facts, row),
         published,
-        numbers.number(row["value"], _decimals(row)),
+        _number(row, row["value"], _decimals(row)),
         numbers.span(row["low"], row["high"], _decimals(row)) if sampled else facts.t.text("value.not_estimated"),
         facts.t.text("use.fitted" if row["fitted"] else "use.held_out"),
         facts.t.text("calibration.met" if is_met(row) else "calibration.missed"),
@@ -174,8 +195,18 @@ def _line(facts: Facts, row: Row) -> tuple[str, ...]:
     )
 
 
-def _miss(facts: Facts, row: Row) -> str:
-    side = "below" if row["value"] < row["target_low"] else "above"
-    quantity, _, _, published, *_ = _line(facts, row)
-    published = numbers.with_unit(published, _unit(row))
-    return facts.t.text(f"fig11.miss.{side}", quantity=quantity, value=_value(row), published=published)
+def _verdicts(facts: Facts, rows: Sequence[Row]) -> list[str]:
+    """A sentence with its cause for every row outside the published range, misses first, and one for those inside."""
+    outside = sorted((row for row in rows if side(row) != "inside"), key=is_met)
+    lines = [_outside(facts, row) for row in outside]
+    inside = [_name(facts, row) for row in rows if side(row) == "inside"]
+    if inside:
+        lines.append(facts.t.text("fig11.within", names=", ".join(inside)))
+    return lines
+
+
+def _outside(facts: Facts, row: Row) -> str:
+    published = numbers.with_unit(_line(facts, row)[3], _unit(facts, row))
+    key = f"fig11.{'near' if is_met(row) else 'miss'}.{side(row)}"
+    words = facts.t.text(key, quantity=_name(facts, row), value=_value(facts, row), published=published)
+    return f"{words} {cause(facts, row, _decimals(row))}"

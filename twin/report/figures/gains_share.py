@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twin.report import numbers
+from twin.report.answer import home_shares
 from twin.report.catalogue import wrapped_label
 from twin.report.facts import Arm, Facts
 from twin.report.figures import base
@@ -29,7 +30,7 @@ def build(facts: Facts) -> base.Figure | None:
     names = ("share_more_50", "share_more", "share_same", "share_less", "share_less_50")
     lines = [
         (
-            row_words(facts, row),
+            row_label(facts, row),
             arm.label,
             numbers.count(row["consumers"]).indian,
             *([facts.t.text("gains.too_few")] * 5 if too_few(row) else [numbers.share(row[name]) for name in names]),
@@ -39,21 +40,21 @@ def build(facts: Facts) -> base.Figure | None:
     ]
     return base.Figure(
         number="4",
-        title=_share_title(facts, by_arm),
+        title=_share_title(facts, arms, measure),
         subtitle=facts.t.text(
             f"fig4.subtitle.{measure}", area=facts.area_name("state"), reference=facts.reference.label
         ),
         alt=_share_alt(facts, by_arm),
-        help=[facts.t.text("fig4.help"), facts.t.text("gains.classes")],
+        help=[facts.t.text(key) for key in ("fig4.help", "gains.classes", "fig4.doubt")],
         table=base.Table(facts.t.text("fig4.caption"), header, lines, frozenset(range(2, 8))),
         csv_header=GAINS_CSV,
         csv_rows=[tuple(row[name] for name in GAINS_CSV) for own in by_arm.values() for row in own],
         charts=[_share_chart(facts, arm, own, reach) for arm, own in by_arm.items()],
         keys=[
             base.Key(base.bar_sample(MORE, MORE_DARK), facts.t.text("key.more")),
-            base.Key(base.bar_sample(MORE_DARK), facts.t.text("key.more_50")),
+            base.Key(base.hatched_sample(MORE_DARK), facts.t.text("key.more_50")),
             base.Key(base.bar_sample(LESS, LESS_DARK), facts.t.text("key.less")),
-            base.Key(base.bar_sample(LESS_DARK), facts.t.text("key.less_50")),
+            base.Key(base.hatched_sample(LESS_DARK), facts.t.text("key.less_50")),
         ],
         columns=min(len(arms), 2),
     )
@@ -112,19 +113,21 @@ def _share_chart(facts: Facts, arm: Arm, own: Sequence[Gain], reach: float) -> b
     )
     height = len(own) * ROW_PX + 74
     printed = len(own) * PRINT_ROW_PX + 74
-    return base.Chart(data, look, height, {}, height, facts.t.text("gains.panel", arm=arm.label), print_height=printed)
+    title = facts.t.text("gains.panel", arm=arm.label)
+    sample = base.dot_sample(arm.colour, arm.marker)
+    return base.Chart(data, look, height, {}, height, title, print_height=printed, sample=sample)
 
 
-def _share_title(facts: Facts, by_arm: Mapping[Arm, Sequence[Gain]]) -> str:
-    worst: tuple[float, Arm, Gain] | None = None
-    for arm, own in by_arm.items():
-        for row in own:
-            if not too_few(row) and (worst is None or row["share_more"] > worst[0]):
-                worst = (row["share_more"], arm, row)
-    if worst is None or worst[0] <= 0:
+def _share_title(facts: Facts, arms: Sequence[Arm], measure: str) -> str:
+    """Homes are the finding: they are nearly all consumers. The arm under which most of them pay more leads."""
+    shares = {arm: found for arm in arms for found in [home_shares(facts, arm, measure)] if found is not None}
+    if not shares:
+        return facts.t.text("fig4.title.neutral")
+    arm, found = max(shares.items(), key=lambda item: item[1]["more"])
+    if not found["more"] + found["less"]:
         return facts.t.text("fig4.title.none")
-    share = numbers.share(worst[0])
-    return facts.t.text("fig4.title", arm=worst[1].label, share=share, group=row_label(facts, worst[2]))
+    more, less = numbers.share(found["more"]), numbers.share(found["less"])
+    return facts.t.text("fig4.title", arm=arm.label, more=more, less=less)
 
 
 def _share_alt(facts: Facts, by_arm: Mapping[Arm, Sequence[Gain]]) -> str:

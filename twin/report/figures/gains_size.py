@@ -93,7 +93,7 @@ def mean_effect(facts: Facts, row: Gain) -> Effect | None:
 
 
 def _size_line(facts: Facts, arm: Arm, row: Gain) -> tuple[Any, ...]:
-    lead = (row_words(facts, row), arm.label, facts.t.text(f"measure.{row['measure']}"))
+    lead = (row_label(facts, row), arm.label, facts.t.text(f"measure.{row['measure']}"))
     if too_few(row):
         return (*lead, facts.t.text("gains.too_few"), "", "", "", "", "")
     effect = mean_effect(facts, row)
@@ -169,6 +169,10 @@ def _size_traces(
     row_px: float,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     traces, notes = [], []
+    for place, (category, klass) in enumerate(groups):
+        own = [cells.get((measure, arm.name, category, klass)) for arm in arms]
+        shown = [row for row in own if row is not None and not too_few(row)]
+        notes += _cut_notes(shown, row_px * (place + 0.5), limit)
     for position, arm in enumerate(arms):
         bars: dict[str, list[float]] = {"y": [], "base": [], "x": []}
         dots: dict[str, list[float]] = {"x": [], "y": []}
@@ -184,7 +188,6 @@ def _size_traces(
             bars["y"].append(y)
             bars["base"].append(low)
             bars["x"].append(max(high - low, 0.0))
-            notes += _cut_notes(row, y, limit)
             if abs(row["mean_inr"]) <= limit:
                 dots["x"].append(row["mean_inr"])
                 dots["y"].append(y)
@@ -227,14 +230,16 @@ def _bar_trace(arm: Arm, bars: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     }
 
 
-def _cut_notes(row: Gain, y: float, limit: float) -> list[dict[str, Any]]:
+def _cut_notes(own: Sequence[Gain], y: float, limit: float) -> list[dict[str, Any]]:
+    """Ends of a group's bars that lie beyond the axis, one note a side: two would touch."""
     notes = []
-    if row["p90"] > limit:
-        words = f"{numbers.number(row['p90'])} \u2192"
-        notes.append(base.note(words, limit, y, xanchor="right", bgcolor="rgba(255,255,255,0.85)"))
-    if row["p10"] < -limit:
-        words = f"\u2190 {numbers.number(row['p10'])}"
-        notes.append(base.note(words, -limit, y, xanchor="left", bgcolor="rgba(255,255,255,0.85)"))
+    look = {"bgcolor": "rgba(255,255,255,0.85)"}
+    ends = {numbers.number(row["p90"]): None for row in own if row["p90"] > limit}
+    if ends:
+        notes.append(base.note(f"{'; '.join(ends)} \u2192", limit, y, xanchor="right", **look))
+    ends = {numbers.number(row["p10"]): None for row in own if row["p10"] < -limit}
+    if ends:
+        notes.append(base.note(f"\u2190 {'; '.join(ends)}", -limit, y, xanchor="left", **look))
     return notes
 
 

@@ -11,14 +11,17 @@ from twin.report.figures import base, rows
 from twin.report.settings import floor_percent, setting
 
 PERCENT_OUTCOMES = ("evening_peak", "technical_loss", "dt_overload_hours")
-MOST_DISTRICTS, MOST_ROWS = 2, 20
+MOST_ROWS = 20
+MOST_GROUPS, ROOMY_ARMS = 4, 2
+"""Groups of rows that leave room for the answer on one sheet of A4, with this many arms; one fewer with more arms."""
 
 
 def build(facts: Facts) -> base.Figure | None:
     """Dots with their kinds of uncertainty, in per cent of the first arm; None with one arm."""
-    own = _rows(facts)
-    if not own:
+    found = _rows(facts)
+    if not found:
         return None
+    own = _shown(facts, found)
     floor = floor_percent("evening_peak")
     least = float(setting("least_difference_axis"))
     scales = [[row for row in own if row.effect.outcome != "dt_overload_hours"]]
@@ -33,14 +36,12 @@ def build(facts: Facts) -> base.Figure | None:
     return base.Figure(
         number="1",
         title=_title(facts, own),
-        subtitle=facts.t.text(
-            "fig1.subtitle", reference=facts.reference.label, area=facts.area_name("state"), n=len(facts.assumed)
-        ),
+        subtitle=facts.t.text("fig1.subtitle", reference=facts.reference.label, area=facts.area_name("state")),
         alt=_alt(facts, own),
-        help=_help(facts, own),
-        table=effects_table(facts, [row.effect for row in own], facts.t.text("fig1.caption")),
+        help=_help(facts, own, len(found) - len(own)),
+        table=effects_table(facts, [row.effect for row in found], facts.t.text("fig1.caption")),
         csv_header=EFFECT_CSV,
-        csv_rows=[line for row in own for line in effect_csv(row.effect)],
+        csv_rows=[line for row in found for line in effect_csv(row.effect)],
         charts=charts,
         keys=rows.keys(own, facts.t, floor=True),
     )
@@ -51,13 +52,19 @@ def _rows(facts: Facts) -> list[rows.Row]:
     if len(facts.treatments) > MOST_LISTED:
         return _area_rows(facts, "evening_peak", "state")[:MOST_ROWS]
     for outcome in PERCENT_OUTCOMES:
-        districts = 0
         for area in facts.areas(outcome):
-            districts += area.startswith("district:")
-            if area.startswith("district:") and districts > MOST_DISTRICTS:
-                continue
             own += _area_rows(facts, outcome, area)
     return own
+
+
+def _shown(facts: Facts, found: list[rows.Row]) -> list[rows.Row]:
+    """Rows that are drawn: every outcome of the state, and the peak of the first districts as far as there is room."""
+    heads = list(dict.fromkeys(row.head for row in found))
+    areas = {row.head: row.effect.area for row in found}
+    districts = [head for head in heads if areas[head].startswith("district:")]
+    most = MOST_GROUPS - (len(facts.listed) > ROOMY_ARMS)
+    chosen = ([head for head in heads if areas[head] == "state"] + districts)[:most] or heads[:most]
+    return [row for row in found if row.head in chosen]
 
 
 def _area_rows(facts: Facts, outcome: str, area: str) -> list[rows.Row]:
@@ -94,7 +101,7 @@ def _ends(effect: Effect) -> tuple[float | None, float | None]:
     return (interval.low, interval.high) if interval else (None, None)
 
 
-def _help(facts: Facts, own: list[rows.Row]) -> list[str]:
+def _help(facts: Facts, own: list[rows.Row], more: int) -> list[str]:
     lines = [facts.t.text("fig1.help")]
     if len(facts.treatments) > MOST_LISTED:
         lines.append(facts.t.text("fig1.many", n=len(facts.treatments), shown=len(own)))
@@ -102,6 +109,8 @@ def _help(facts: Facts, own: list[rows.Row]) -> list[str]:
     if ranges:
         n = ranges[0].replicates
         lines.append(facts.t.text("help.range", n=n, inside=n - 1, all=n + 1))
+    if more:
+        lines.append(facts.t.text("fig1.more.one" if more == 1 else "fig1.more", n=more))
     if all(row.effect.of_draws is None for row in own):
         lines.append(facts.t.text("help.one_draw"))
     if not any(part.kind == "sampling" for row in own for part in row.effect.intervals):
@@ -139,6 +148,7 @@ def effects_table(facts: Facts, effects: list[Effect], caption: str) -> base.Tab
         interval = effect.best
         low, high = (interval.low, interval.high) if interval else (None, None)
         decimals = numbers.decimals_for(effect.value, low, high)
+        spans = [numbers.span(part.low, part.high, decimals, signed=True) for part in effect.intervals]
         outcome = facts.t.text(
             "rows.head", outcome=facts.t.name("outcome", effect.outcome), area=facts.area_name(effect.area)
         )
@@ -149,7 +159,7 @@ def effects_table(facts: Facts, effects: list[Effect], caption: str) -> base.Tab
                 outcome,
                 facts.arm(effect.arm).label,
                 numbers.with_unit(numbers.number(effect.value, decimals, signed=True), effect.unit),
-                numbers.span(interval.low, interval.high, decimals, signed=True) if interval else "",
+                "; ".join(spans),
                 "; ".join(kind_words(facts, part) for part in effect.intervals) or facts.t.text("kind.none"),
                 reference,
             )

@@ -21,7 +21,7 @@ def build(facts: Facts) -> base.Figure:
         cells = [_power(v) for v in (line.closure, line.closure_limit, line.border_mismatch, line.border_limit)]
         rows.append((facts.t.name("level", line.level), *cells, facts.t.name("ledger", line.verdict)))
     key = "ledger.title.closed" if is_closed(levels) else "ledger.title.open" if levels else "ledger.title.none"
-    columns = ("level", "closure", "limit", "border_mismatch", "limit", "verdict")
+    columns = ("level", "closure", "closure_limit", "border_mismatch", "border_limit", "verdict")
     return base.Figure(
         number="12",
         title=facts.t.text(key),

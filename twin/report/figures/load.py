@@ -211,8 +211,8 @@ def _windows(facts: Facts) -> tuple[list[dict[str, Any]], list[dict[str, Any]], 
 
 
 def _end_labels(changes: Mapping[Arm, FloatArray], low: float, high: float) -> list[dict[str, Any]]:
-    """Arm names at the right end of their difference lines, moved apart where they would touch."""
-    panel_px = 0.47 * (HEIGHT - MARGIN[2] - MARGIN[3])
+    """Arm names at the right end of their difference lines, moved apart where they would touch on paper."""
+    panel_px = 0.47 * (PRINT_HEIGHT - MARGIN[2] - MARGIN[3])
     ends = [(float(difference.mean(axis=0)[-1]), arm) for arm, difference in changes.items()]
     ends.sort(key=lambda end: (end[0], end[1].index))
     notes, last = [], -1e9

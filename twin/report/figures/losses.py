@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from twin.report import numbers
+from twin.report.answer import kind_words
 from twin.report.catalogue import chart_label
-from twin.report.facts import Facts
+from twin.report.facts import Arm, Facts
 from twin.report.figures import base
+from twin.report.settings import setting
 
 FILLS = {
     "loss_ehv": ("#041E45", "#041E45"),
@@ -43,7 +45,6 @@ def build(facts: Facts) -> base.Figure | None:
         csv_header=("arm", "area", "part", "energy_mwh", "percent_of_sent"),
         csv_rows=[tuple(row[n] for n in ("arm", "area", "part", "energy_mwh", "percent_of_sent")) for row in rows],
         charts=[_chart(facts, parts, shares, total)],
-        notice=True,
     )
 
 
@@ -89,11 +90,29 @@ def _differences(facts: Facts, table: Losses) -> list[str]:
         total = [_total(table, name) for name in (arm.name, facts.reference.name)]
         if total[0] is None or total[1] is None:
             continue
-        change = total[0] - total[1]
-        decimals = max(numbers.decimals_for_figures(change, 2), 0) if change else 0
-        words = facts.t.text("value.points", value=numbers.number(change, min(decimals, 3), signed=True))
-        lines.append(facts.t.text("fig9.change", arm=arm.label, change=words, reference=facts.reference.label))
+        lines.append(_difference(facts, arm, total[0] - total[1]))
     return lines
+
+
+def _difference(facts: Facts, arm: Arm, change: float) -> str:
+    """An arm's change of the total: exactly zero, under the floor, or the value with its interval and kind."""
+    floor = float(setting("floors", "technical_loss"))
+    names = {"arm": arm.label, "reference": facts.reference.label}
+    effect = facts.effect("technical_loss_share", arm.name)
+    interval = effect.best if effect else None
+    ends = [abs(end) for end in (interval.low, interval.high)] if interval else []
+    if change == 0 and not any(ends):
+        return facts.t.text("fig9.change.zero", **names)
+    if max([abs(change), *ends]) < floor:
+        return facts.t.text("fig9.change.floor", floor=facts.t.text("value.points", value=f"{floor:g}"), **names)
+    if interval is None:
+        digits = min(max(numbers.decimals_for_figures(change, 2), 0), 3)
+        value = facts.t.text("value.points", value=numbers.number(change, digits, signed=True))
+        return facts.t.text("fig9.change", change=f"{value} ({facts.t.text('kind.none')})", **names)
+    decimals = min(max(numbers.decimals_for(change, interval.low, interval.high), 0), 3)
+    value = facts.t.text("value.points", value=numbers.number(change, decimals, signed=True))
+    span = numbers.span(interval.low, interval.high, decimals, signed=True)
+    return facts.t.text("fig9.change", change=f"{value} ({span}; {kind_words(facts, interval)})", **names)
 
 
 def _total(table: Losses, arm: str) -> float | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from markupsafe import Markup
 
 from twin.report import numbers
@@ -12,6 +14,7 @@ from twin.report.figures.glance import EFFECT_CSV, effect_csv, effects_table
 from twin.units import INR_PER_CRORE
 
 OUTCOMES = ("consumer_payment", "subsidy", "duty", "revenue", "purchase_cost", "capacity_value")
+GAP = "gap_per_kwh"
 INR_PER_LAKH = INR_PER_CRORE / 100
 LEAST = 0.01
 """An axis of differences spans at least this share of the largest reference on each side."""
@@ -47,13 +50,20 @@ def build(facts: Facts) -> base.Figure | None:
             f"fig6.subtitle.{unit}", area=facts.area_name("state"), reference=facts.reference.label, period=period
         ),
         alt=_alt(facts, own),
-        help=[facts.t.text("fig6.help"), *(_sum(facts, arm) for arm in facts.overlaid)],
+        help=[facts.t.text("fig6.help"), *(_sum(facts, arm) for arm in facts.overlaid), *_missing(facts, effects)],
         table=effects_table(facts, [row.effect for row in own], facts.t.text("fig6.caption")),
         csv_header=EFFECT_CSV,
         csv_rows=[line for _, _, effect in effects for line in effect_csv(effect)],
         charts=[chart],
         keys=rows.keys(own, facts.t, floor=False),
     )
+
+
+def _missing(facts: Facts, effects: Sequence[tuple[str, Arm, Effect]]) -> list[str]:
+    """Flows that belong to the question and are not in the run: said, never shown as zero."""
+    held = {outcome for outcome, _, _ in effects}
+    names = [facts.t.name("outcome", outcome).lower() for outcome in (*OUTCOMES, GAP) if outcome not in held]
+    return [facts.t.text("fig6.missing", names=", ".join(names))] if names else []
 
 
 def _ends(effect: Effect) -> list[float]:
@@ -68,7 +78,7 @@ def _flow(facts: Facts, outcome: str, arm: Arm) -> float | None:
 def _title(facts: Facts) -> str:
     largest: tuple[float, Arm] | None = None
     for arm in facts.treatments:
-        value = _flow(facts, "consumer_payment", arm)
+        value = _flow(facts, "revenue", arm)
         if value and (largest is None or abs(value) > abs(largest[0])):
             largest = (value, arm)
     if largest is None:

@@ -16,13 +16,18 @@ HEIGHT, PRINT_HEIGHT = 190, 140
 COLUMNS = 3
 Prices = Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]
 """Periods by (category, arm), each with its prices and the share of consumers at Rs 0.00, in order of the day."""
+Classes = dict[int, list[Mapping[str, Any]]]
+"""Rows of table ``prices`` of one category and arm by income class."""
+SHAPE = ("period", "start", "end", "gross_inr_per_kwh", "subsidy_inr_per_kwh", "seen_inr_per_kwh")
+CSV = ("category", "income_class", "arm", *SHAPE, "share_at_zero")
 
 
 def build(facts: Facts) -> base.Figure | None:
     """One small panel per category; None if the run has no prices."""
-    prices = _prices(facts)
-    if not prices:
+    raw = _raw(facts)
+    if not raw:
         return None
+    prices = _prices(facts, raw)
     categories = _chosen(facts, prices)
     arms = [facts.reference, *facts.overlaid]
     top = max(row[name] for rows in prices.values() for row in rows for name in ("gross", "seen"))
@@ -34,15 +39,8 @@ def build(facts: Facts) -> base.Figure | None:
         alt=_alt(facts, prices, categories, arms),
         help=_help(facts, prices, len(categories)),
         table=_table(facts, prices),
-        csv_header=(
-            "category", "arm", "period", "start", "end", "gross_inr_per_kwh", "subsidy_inr_per_kwh",
-            "seen_inr_per_kwh", "share_at_zero",
-        ),
-        csv_rows=[
-            (category, arm, *(row[name] for name in ("period", "start", "end", "gross", "subsidy", "seen", "at_zero")))
-            for (category, arm), rows in prices.items()
-            for row in rows
-        ],
+        csv_header=CSV,
+        csv_rows=[tuple(row[name] for name in CSV) for row in raw],
         charts=charts,
         keys=[
             *(base.Key(base.line_sample(arm.colour, arm.svg_dash), arm.label) for arm in arms),
@@ -50,33 +48,62 @@ def build(facts: Facts) -> base.Figure | None:
             base.Key(base.line_sample(base.INK, "", 1), facts.t.text("key.gross")),
         ],
         columns=COLUMNS,
-    )  # fmt: skip
-
-
-def _prices(facts: Facts) -> Prices:
-    """Prices by category and arm, income classes joined: their prices are equal, their shares at zero are weighed."""
-    rows = facts.rows(
-        "with homes as (select category, income_class, max(consumers) as consumers from gains group by all) "
-        'select p.arm, p.category, p.period, p."start", p."end", min(p.gross_inr_per_kwh) as gross, '
-        "min(p.subsidy_inr_per_kwh) as subsidy, min(p.seen_inr_per_kwh) as seen, "
-        "list(p.share_at_zero order by p.income_class) as shares, "
-        "list(coalesce(h.consumers, 0) order by p.income_class) as weights "
-        "from prices p left join homes h using (category, income_class) "
-        'group by p.arm, p.category, p.period, p."start", p."end" order by p.arm, p.category, p."start"'
     )
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+
+
+def _raw(facts: Facts) -> list[dict[str, Any]]:
+    """Table ``prices`` of the known arms with the consumers of each group where table ``gains`` counts them."""
+    rows = facts.rows(
+        "with counts as (select category, income_class, max(consumers) as consumers from gains group by all) "
+        "select p.*, coalesce(c.consumers, 0) as consumers from prices p left join counts c "
+        'using (category, income_class) order by p.arm, p.category, p.income_class, p."start"'
+    )
     known = {arm.name for arm in facts.arms}
-    for row in rows:
-        weights = row["weights"] if sum(row["weights"]) > 0 else [1.0] * len(row["shares"])
-        both = zip(row["shares"], weights, strict=True)
-        pairs = [(share, weight) for share, weight in both if share is not None and not math.isnan(share)]
-        total = sum(weight for _, weight in pairs)
-        row["at_zero"] = sum(share * weight for share, weight in pairs) / total if total else None
-        if row["arm"] in known:
-            found.setdefault((row["category"], row["arm"]), []).append(row)
+    return [row for row in rows if row["arm"] in known]
+
+
+def _prices(facts: Facts, raw: Sequence[Mapping[str, Any]]) -> Prices:
+    """Prices by category and arm, income classes joined, in the order of categories and arms."""
+    groups: dict[tuple[str, str], Classes] = {}
+    for row in raw:
+        groups.setdefault((row["category"], row["arm"]), {}).setdefault(row["income_class"], []).append(row)
     order = {arm.name: place for place, arm in enumerate(facts.arms)}
     rank = facts.category_order
-    return dict(sorted(found.items(), key=lambda item: (rank.get(item[0][0], len(rank)), order[item[0][1]])))
+    keys = sorted(groups, key=lambda key: (rank.get(key[0], len(rank)), order[key[1]]))
+    return {key: _joined(groups[key]) for key in keys}
+
+
+def _joined(classes: Classes) -> list[dict[str, Any]]:
+    """Periods of the shape of day that most consumers of a category have, with the share at Rs 0.00 over all of them.
+
+    Classes may differ: under the tariff in force only large homes are on time of day.
+    """
+    weights = {klass: float(rows[0]["consumers"]) for klass, rows in classes.items()}
+    if not sum(weights.values()):
+        weights = dict.fromkeys(classes, 1.0)
+    held: dict[tuple[tuple[Any, ...], ...], float] = {}
+    for klass, rows in classes.items():
+        shape = tuple(tuple(row[name] for name in SHAPE) for row in rows)
+        held[shape] = held.get(shape, 0.0) + weights[klass]
+    most = max(held, key=lambda shape: held[shape])
+    return [
+        dict(zip(("period", "start", "end", "gross", "subsidy", "seen"), period, strict=True))
+        | {"at_zero": _share_at_zero(classes, weights, clock_spans(period[1], period[2])[0][0])}
+        for period in most
+    ]
+
+
+def _share_at_zero(classes: Classes, weights: Mapping[int, float], hour: float) -> float | None:
+    """Share of all consumers whose marginal price is zero at an hour of the day; None where no class says."""
+    pairs = [
+        (row["share_at_zero"], weights[klass])
+        for klass, rows in classes.items()
+        for row in rows
+        if any(first <= hour < last for first, last in clock_spans(row["start"], row["end"]))
+    ]
+    known = [(share, weight) for share, weight in pairs if share is not None and not math.isnan(share)]
+    total = sum(weight for _, weight in known)
+    return sum(share * weight for share, weight in known) / total if total else None
 
 
 def _chosen(facts: Facts, prices: Prices) -> list[str]:
@@ -139,7 +166,7 @@ def _zero_words(facts: Facts, prices: Prices, category: str, arm: str) -> str:
 
 
 def _help(facts: Facts, prices: Prices, shown: int) -> list[str]:
-    lines = [facts.t.text("fig3.help")]
+    lines = [facts.t.text("fig3.help"), facts.t.text("fig3.covered")]
     for category in dict.fromkeys(name for name, _ in prices):
         reference = _zero_words(facts, prices, category, facts.reference.name)
         for arm in facts.overlaid:
@@ -193,10 +220,10 @@ def _table(facts: Facts, prices: Prices) -> base.Table:
     names = ("category", "arm", "period", "hours", "gross", "price_subsidy", "seen", "at_zero")
     rows = [
         (
-            facts.category_name(category),
+            facts.category_short(category),
             facts.arm(arm).label,
             facts.t.name("window", row["period"]),
-            f"{row['start']} to {row['end']}",
+            facts.t.text("number.span", low=row["start"], high=row["end"]).replace(" ", numbers.NBSP),
             *(numbers.number(row[name], 2) for name in ("gross", "subsidy", "seen")),
             "" if row["at_zero"] is None else numbers.share(row["at_zero"]),
         )

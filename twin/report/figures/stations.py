@@ -16,7 +16,7 @@ from twin.report.settings import setting
 
 FILLS = ("#E3EEF9", "#9ECAE1", "#4292C6", "#08306B")
 SMALLEST_PX, LARGEST_PX, RING_PX = 8.0, 20.0, 3.0
-LISTED = 10
+LISTED, MOST_MARKED = 10, 3
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def build(facts: Facts) -> base.Figure | None:
         alt=facts.t.text(
             "fig7.alt", n=len(stations), over=over, name=top.name, loading=numbers.percent(top.loading[reference])
         ),
-        help=[facts.t.text("fig7.help")],
+        help=[facts.t.text("fig7.help"), facts.t.text("fig7.doubt")],
         table=_table(facts, stations[:LISTED]),
         csv_header=("gss_id", "name", "district", "latitude", "longitude", "peak_mw", "arm", "peak_loading_percent"),
         csv_rows=[
@@ -65,7 +65,6 @@ def build(facts: Facts) -> base.Figure | None:
         csv_table="grid_substations",
         charts=[_chart(facts, stations)],
         keys=_keys(facts),
-        notice=True,
     )
 
 
@@ -124,9 +123,15 @@ def _chart(facts: Facts, stations: list[Station]) -> base.Chart:
             }
         )
     shapes, labels, short = map_.context(facts.t.text("fig7.bar", km=setting("map", "bar_km")))
-    look = base.layout((4, 4, 4, 4), shapes=shapes, annotations=labels, **map_.axes())
-    data = [trace for trace in data if trace["x"]]
-    return base.Chart(data, look, map_.HEIGHT, {"annotations": short}, map_.NARROW_HEIGHT, print_height=400)
+    squares, names = map_.district_marks(_marked(facts))
+    look = base.layout((4, 4, 4, 4), shapes=shapes, annotations=labels + names, **map_.axes())
+    data = [trace for trace in data if trace["x"]] + squares
+    return base.Chart(data, look, map_.HEIGHT, {"annotations": short + names}, map_.NARROW_HEIGHT, print_height=400)
+
+
+def _marked(facts: Facts) -> list[str]:
+    """Districts simulated consumer by consumer, where they are few enough to be named on the map."""
+    return facts.resolved_districts if len(facts.resolved_districts) <= MOST_MARKED else []
 
 
 def _edge(fill: str) -> str:
@@ -145,6 +150,8 @@ def _keys(facts: Facts) -> list[base.Key]:
     samples.append(base.dot_sample(FILLS[-1], "diamond"))
     keys = [base.Key(sample, text) for sample, text in zip(samples, words, strict=True)]
     keys.append(base.Key(base.dot_sample("#4292C6", hollow=True), facts.t.text("fig7.hollow")))
+    if _marked(facts):
+        keys.append(base.Key(base.dot_sample(base.INK, "square", hollow=True), facts.t.text("fig7.district")))
     keys.append(base.Key(base.line_sample(map_.LINE_GREY, "", 1.5), facts.t.text("fig7.lines")))
     return keys
 

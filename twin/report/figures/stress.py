@@ -85,7 +85,7 @@ def build(facts: Facts) -> base.Figure | None:
     return base.Figure(
         number="8",
         title=facts.t.text(key, met=met, all=len(bands)),
-        subtitle=facts.t.text("fig8.subtitle", notice=facts.t.text("notice.short")),
+        subtitle=facts.t.text("fig8.subtitle"),
         alt=_alt(facts, curves, bands),
         help=[facts.t.text("fig8.help"), *(_band_words(facts, band) for band in bands)],
         table=_table(facts, bands),
@@ -102,7 +102,7 @@ def build(facts: Facts) -> base.Figure | None:
         ],
         keys=[
             *(
-                base.Key(base.line_sample(base.INK if arm.is_reference else arm.colour, arm.svg_dash), arm.label)
+                base.Key(base.line_sample(arm.colour, arm.svg_dash), arm.label)
                 for arm in [facts.reference, *facts.overlaid]
             ),
             base.Key(base.line_sample(base.INK, "", 5), facts.t.text("key.band")),
@@ -141,14 +141,13 @@ def _chart(facts: Facts, quantity: Quantity, curves: Mapping[str, Curve], bands:
     for name, curve in curves.items():
         arm = facts.arm(name)
         inside_view = (curve.value >= low) & (curve.value <= high)
-        colour = base.INK if arm.is_reference else arm.colour
         data.append(
             {
                 "type": "scatter",
                 "mode": "lines",
                 "x": base.rounded(curve.value[inside_view].tolist(), 4),
                 "y": base.rounded(curve.share[inside_view].tolist(), 2),
-                "line": {"color": colour, "dash": arm.dash, "width": 2},
+                "line": {"color": arm.colour, "dash": arm.dash, "width": 2},
                 "name": chart_label(arm.label),
                 "hoverinfo": "x+y",
             }
@@ -197,7 +196,8 @@ def band_cells(facts: Facts, band: Band) -> tuple[str, str, str, str]:
 
 def _band_words(facts: Facts, band: Band) -> str:
     name, span, value, verdict = band_cells(facts, band)
-    return facts.t.text("fig8.band", name=name, value=value, span=span, verdict=verdict)
+    confidence = facts.t.name("confidence", band["confidence"])
+    return facts.t.text("fig8.band", name=name, value=value, span=span, verdict=verdict, confidence=confidence)
 
 
 def band_table(facts: Facts) -> base.Table | None:
