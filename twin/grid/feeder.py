@@ -66,6 +66,40 @@ class FeederStatic(NamedTuple):
     """Row of conductors.csv, by 11 kV node."""
 
 
+class _Consumers(NamedTuple):
+    """A feeder's consumers by (DT, pole, phase), as `FeederStatic` holds them, and the pointers of its DTs."""
+
+    dt: NDArray[np.int32]
+    category: NDArray[np.uint8]
+    kind: NDArray[np.uint8]
+    sanctioned_kw: NDArray[np.float32]
+    phases: NDArray[np.uint8]
+    pole: NDArray[np.int32]
+    phase: NDArray[np.uint8]
+    service_m: NDArray[np.float32]
+    consumer_ptr: NDArray[np.int32]
+    pole_ptr: NDArray[np.int32]
+
+
+class _Dts(NamedTuple):
+    """A feeder's DTs: expected peak [kW], position of the rating, old stock or new; and its consumers' kW then."""
+
+    peak_kw: NDArray[np.float64]
+    rating: NDArray[np.int64]
+    old: NDArray[np.uint8]
+    planned_kw: NDArray[np.float32]
+
+
+class _Line(NamedTuple):
+    """The 11 kV line as `plan_tree` makes it."""
+
+    parent: NDArray[np.int32]
+    km: NDArray[np.float64]
+    conductor: NDArray[np.int16]
+    drop_pu: NDArray[np.float64]
+    node_of_dt: NDArray[np.int32]
+
+
 def build_feeder(state: StateGrid, feeder_row: int, design_kw: NDArray[np.float64], seed: int) -> FeederStatic:
     """Synthesise one feeder.
 
@@ -85,83 +119,101 @@ def build_feeder(state: StateGrid, feeder_row: int, design_kw: NDArray[np.float6
     FeederStatic
         A pure function of the arguments: the same bits wherever and in whatever company it is built.
     """
-    feeders, rule, lv_rule = state.feeders, consumer_rules(), lv_rules()
-    seed64 = np.uint64(seed)
+    feeders, rule = state.feeders, lv_rules()
     feeder_class, n_dts = int(feeders.feeder_class[feeder_row]), int(feeders.n_dts[feeder_row])
     first, first_dt = int(feeders.first_consumer[feeder_row]), int(feeders.first_dt[feeder_row])
-    counts = lv_consumers.dt_counts(seed64, first_dt, n_dts, feeders.consumers_by_category[feeder_row], rule)
-    dt, category, kind = lv_consumers.draw_kinds(seed64, feeder_row, first_dt, counts, rule)
-    n_poles = lv_consumers.pole_counts(counts, feeder_class, lv_rule)
-    drawn = lv_consumers.place_consumers(seed64, first, dt, kind, n_poles, rule)
+    own = _consumers(state, feeder_row, np.uint64(seed))
+    dts = _Dts(
+        *lv_consumers.rate_dts(
+            np.uint64(seed), first_dt, own.dt, own.kind, own.sanctioned_kw, design_kw, n_dts, consumer_rules(), rule
+        )
+    )
+    rating_kva = rule.ratings_kva[dts.rating]
+    line = _Line(*plan_tree(np.uint64(seed), feeder_row, feeder_class, dts.peak_kw, rating_kva, tree_rules()))
+    tiles, lv_conductor, span_m = _lv_networks(np.uint64(seed), first_dt, feeder_class, own, dts, line)
+    ids = first + np.arange(len(own.dt))
+    return FeederStatic(
+        feeder=feeder_row,
+        feeder_class=feeder_class,
+        district=int(feeders.district[feeder_row]),
+        consumer_id=ids,
+        dt=own.dt,
+        category=own.category,
+        kind=own.kind,
+        phases=own.phases,
+        phase=own.phase,
+        pole=own.pole,
+        sanctioned_kw=own.sanctioned_kw,
+        service_m=own.service_m,
+        smart_rank=uniforms(seed, Stream.METER, ids).astype(np.float32),
+        vendor=_vendors(state, feeder_row, seed, ids),
+        dt_id=first_dt + np.arange(n_dts),
+        rating_kva=rating_kva,
+        old_stock=dts.old,
+        dt_design_kw=dts.peak_kw,
+        node_of_dt=line.node_of_dt,
+        lv_conductor=lv_conductor,
+        span_m=span_m,
+        lv=tiles,
+        tree=tree_per_unit(line.parent, line.km, line.conductor, tree_rules()),
+        line_km=line.km,
+        conductor=line.conductor,
+    )
+
+
+def _consumers(state: StateGrid, feeder_row: int, seed: np.uint64) -> _Consumers:
+    """Who hangs on the feeder: drawn by DT and category, placed on poles and phases, sorted."""
+    feeders, rule, lv_rule = state.feeders, consumer_rules(), lv_rules()
+    first, first_dt = int(feeders.first_consumer[feeder_row]), int(feeders.first_dt[feeder_row])
+    n_dts, by_category = int(feeders.n_dts[feeder_row]), feeders.consumers_by_category[feeder_row]
+    counts = lv_consumers.dt_counts(seed, first_dt, n_dts, by_category, rule)
+    dt, category, kind = lv_consumers.draw_kinds(seed, feeder_row, first_dt, counts, rule)
+    n_poles = lv_consumers.pole_counts(counts, int(feeders.feeder_class[feeder_row]), lv_rule)
+    drawn = lv_consumers.place_consumers(seed, first, dt, kind, n_poles, rule)
     order = np.argsort((dt * np.int64(lv_rule.most_poles + 1) + drawn[2]) * 4 + drawn[3], kind="stable")
-    category, kind = category[order], kind[order]
     sanctioned_kw, phases, pole, phase, service_m = (column[order] for column in drawn)
-    consumer_ptr, pole_ptr = _pointers(counts.sum(axis=1)), _pointers(n_poles)
-    peak_kw, rating, old, planned = lv_consumers.rate_dts(
-        seed64, first_dt, dt, kind, sanctioned_kw, design_kw, n_dts, rule, lv_rule
+    return _Consumers(
+        dt=dt,  # sorted by DT already
+        category=category[order],
+        kind=kind[order],
+        sanctioned_kw=sanctioned_kw,
+        phases=phases,
+        pole=pole,
+        phase=phase,
+        service_m=service_m,
+        consumer_ptr=_pointers(counts.sum(axis=1)),
+        pole_ptr=_pointers(n_poles),
     )
-    up, km, conductor, drop, node_of_dt = plan_tree(
-        seed64, feeder_row, feeder_class, peak_kw, lv_rule.ratings_kva[rating], tree_rules()
-    )
-    parent, span_m, lv_conductor, z_pu = lv_network.lv_lines(
-        seed64,
-        first_dt,
-        feeder_class,
-        pole_ptr,
-        dt,
-        pole,
-        phases,
-        phase,
-        planned,
-        drop[node_of_dt],
-        rating,
-        old,
-        lv_rule,
-    )
+
+
+def _lv_networks(
+    seed: np.uint64, first_dt: int, feeder_class: int, own: _Consumers, dts: _Dts, line: _Line
+) -> tuple[LvTiles, NDArray[np.int16], NDArray[np.float32]]:
+    """The LV networks of a feeder's DTs; conductor of every DT, span of every pole [m]."""
+    rule = lv_rules()
+    drop_above = line.drop_pu[line.node_of_dt]
+    parent, span_m, conductor, z_pu = lv_network.lv_lines(
+        seed, first_dt, feeder_class, own.pole_ptr, own.dt, own.pole, own.phases, own.phase, dts.planned_kw,
+        drop_above, dts.rating, dts.old, rule,
+    )  # fmt: skip
     leg_ptr, group_ptr, leg_consumer, leg_share, service_pu = lv_network.connect(
-        pole_ptr, consumer_ptr, phases, phase, pole, sanctioned_kw, service_m, rule
-    )
+        own.pole_ptr, own.consumer_ptr, own.phases, own.phase, own.pole, own.sanctioned_kw, own.service_m,
+        consumer_rules(),
+    )  # fmt: skip
     tiles = LvTiles(
-        dt_pole_ptr=pole_ptr,
+        dt_pole_ptr=own.pole_ptr,
         dt_leg_ptr=leg_ptr,
-        dt_consumer_ptr=consumer_ptr,
+        dt_consumer_ptr=own.consumer_ptr,
         parent=parent,
         z_pu=z_pu,
         group_ptr=group_ptr,
         leg_consumer=leg_consumer,
         leg_share=leg_share,
         service_pu=service_pu,
-        iron_kw=lv_rule.iron_kw[old, rating] + lv_rule.meter_kw * np.diff(consumer_ptr),
-        magnetising_kvar=lv_rule.magnetising_kvar[old, rating],
+        iron_kw=rule.iron_kw[dts.old, dts.rating] + rule.meter_kw * np.diff(own.consumer_ptr),
+        magnetising_kvar=rule.magnetising_kvar[dts.old, dts.rating],
     )
-    ids = first + np.arange(len(dt))
-    return FeederStatic(
-        feeder=feeder_row,
-        feeder_class=feeder_class,
-        district=int(feeders.district[feeder_row]),
-        consumer_id=ids,
-        dt=dt,
-        category=category,
-        kind=kind,
-        phases=phases,
-        phase=phase,
-        pole=pole,
-        sanctioned_kw=sanctioned_kw,
-        service_m=service_m,
-        smart_rank=uniforms(seed, Stream.METER, ids).astype(np.float32),
-        vendor=_vendors(state, feeder_row, seed, ids),
-        dt_id=first_dt + np.arange(n_dts),
-        rating_kva=lv_rule.ratings_kva[rating],
-        old_stock=old,
-        dt_design_kw=peak_kw,
-        node_of_dt=node_of_dt,
-        lv_conductor=lv_conductor,
-        span_m=span_m,
-        lv=tiles,
-        tree=tree_per_unit(up, km, conductor, tree_rules()),
-        line_km=km,
-        conductor=conductor,
-    )
+    return tiles, conductor, span_m
 
 
 def _pointers(counts: NDArray[np.int64]) -> NDArray[np.int32]:
