@@ -12,6 +12,7 @@ import os
 import platform
 import sys
 from pathlib import Path
+from typing import Any
 
 PORTABLE_CPU = "x86-64-v3"
 PORTABLE_FEATURES = (
@@ -60,3 +61,26 @@ def prepare() -> None:
     numba = sys.modules.get("numba")  # by pandapower, say
     if numba is not None:
         numba.config.reload_config()
+
+
+_clock: list[Any] = []
+"""The listener that adds up compilation, once it listens."""
+
+
+def watch_compilation() -> None:
+    """Start the clock of `compile_seconds` in this process. `twin.streams` does, since it needs numba in any case."""
+    if _clock:
+        return
+    from numba.core import event
+
+    _clock.append(event.TimingListener())
+    event.register("numba:compile", _clock[0])
+
+
+def compile_seconds() -> float:
+    """Seconds that this process has spent compiling kernels since `watch_compilation`; loading from the cache is none.
+
+    Nested compilations (a kernel and what it calls) count once.
+    """
+    watch_compilation()
+    return float(_clock[0].duration) if _clock[0].done else 0.0

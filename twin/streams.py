@@ -16,6 +16,10 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.kernels import watch_compilation
+
+watch_compilation()
+
 
 class Stream(IntEnum):
     """Names of all random streams. Values are part of the results: never renumber, only append."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -32,6 +35,25 @@ def test_constants_beside_a_kernel_count_and_other_folders_do_not(tmp_path: Path
     assert module.source_hash() == before
     (tmp_path / "flow/width.py").write_text("W = 4")
     assert module.source_hash() != before
+
+
+def test_the_clock_of_compilation_counts_a_kernel_once_and_a_loaded_one_never(tmp_path: Path) -> None:
+    """A process compiles a kernel that calls another; a second process finds both in the cache."""
+    source = "import numba, time\nimport twin.streams\nfrom twin.kernels import compile_seconds\n"
+    source += "@numba.njit(cache=True)\ndef inner(x):\n    return x + 1.0\n"
+    source += "@numba.njit(cache=True)\ndef outer(x):\n    return inner(x) * 2.0\n"
+    source += "before, began = compile_seconds(), time.perf_counter()\nouter(1.0)\n"
+    source += "print(compile_seconds() - before, time.perf_counter() - began)\n"
+    (tmp_path / "once.py").write_text(source)
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    command = [sys.executable, str(tmp_path / "once.py")]
+    seconds = []
+    for _ in range(2):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        seconds.append(tuple(map(float, done.stdout.split())))
+    (first, first_wall), (second, _) = seconds
+    assert 0.01 < first <= first_wall
+    assert second == 0.0
 
 
 def test_numba_compiles_for_the_instruction_set_of_the_manifest() -> None:

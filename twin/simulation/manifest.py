@@ -33,6 +33,8 @@ class Manifest:
     wall_s: dict[str, float] = field(
         default_factory=lambda: {"build": 0.0, "compile": 0.0, "simulate": 0.0, "write": 0.0, "report": 0.0}
     )
+    """Wall time by phase. ``compile`` is not a phase of its own but what the slowest process spent compiling kernels
+    within the others; processes compile side by side. [s]"""
     cpu_s: float = 0.0
     peak_rss_bytes: int = 0
     energy_balance: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -49,11 +51,18 @@ class Manifest:
     versions: dict[str, str] = field(default_factory=lambda: versions())
     instruction_set: str = field(default_factory=instruction_set)
     prediction: dict[str, float] = field(default_factory=dict)
+    """What the dry run says of this run."""
+    measured: dict[str, float] = field(default_factory=dict)
+    """What those figures came out as."""
     digest: dict[str, str] = field(default_factory=dict)
 
     def write(self, storage: Storage) -> None:
         """Write the manifest; the newest content replaces the old."""
         storage.write_json("manifest.json", asdict(self))
+
+    def note_compilation(self, seconds: float) -> None:
+        """Keep the longest compilation of any process."""
+        self.wall_s["compile"] = max(self.wall_s["compile"], seconds)
 
     def note_balance(self, level: str, closure: float, closure_limit: float) -> None:
         """Keep the largest closure gap seen at a level."""
