@@ -18,15 +18,13 @@ from twin.datapack import read_yaml
 from twin.demand.panel import june_days, kind_counts, kind_mean_kw, panel_columns, typical_days
 from twin.demand.weather import GeneratedWeather, NormalWeather, Weather
 from twin.grid.state import StateGrid
-from twin.simulation.border import compose, solve_above
-from twin.simulation.engine import FREE_ROUNDS, MOST_ROUNDS, SETTLED_PU
 from twin.simulation.manifest import Manifest
+from twin.simulation.mean_field import ask, settle_mean_day
 from twin.simulation.messages import MeanFieldAnswer
 from twin.simulation.prepare import Prepared
 from twin.simulation.shard_tables import feeder_weights
 from twin.units import KW_PER_MW
 
-STEPS = 24
 AGRICULTURAL = 3
 PANEL = 256
 
@@ -74,31 +72,14 @@ def peak_day(seed: int, year: int) -> PeakDay:
 
 def settle_day(prepared: Prepared, date: dt.date, weather: Weather) -> Loading:
     """Settle a day of expected demand with the grid above, hour by hour."""
-    v = np.ones((prepared.layout.n_pss, STEPS))
-    upper = None
-    for turn in range(MOST_ROUNDS):
-        answers = _ask(prepared, date, weather, v, first=turn == 0, sampled_only=False)
-        load = compose(prepared.layout, [answer.arm for answer in answers], v)
-        upper = solve_above(prepared.upper, load, v, upper, hold=turn >= FREE_ROUNDS)
-        moved = float(np.nanmax(np.abs(upper.v_pss_pu - v)))
-        v = upper.v_pss_pu
-        if moved <= SETTLED_PU:
-            break
-    return _gather(answers, v, upper, turn + 1)
+    day = settle_mean_day(prepared.backend, prepared.layout, prepared.upper, date, weather)
+    return _gather(day.answers, day.v_pss_pu, day.upper, day.rounds)
 
 
 def losses_of_day(prepared: Prepared, date: dt.date, v_pss_pu: NDArray[np.float64]) -> Loading:
     """Losses of the sampled feeders on a day of expected demand in normal weather, at given PSS voltages."""
-    answers = _ask(prepared, date, NormalWeather(), v_pss_pu, first=True, sampled_only=True)
+    answers = ask(prepared.backend, prepared.layout, date, NormalWeather(), v_pss_pu, first=True, only="sampled")
     return _gather(answers, v_pss_pu, None, 1)
-
-
-def _ask(
-    prepared: Prepared, date: dt.date, weather: Weather, v: NDArray[np.float64], *, first: bool, sampled_only: bool
-) -> list[MeanFieldAnswer]:
-    args = [(date, weather, np.ascontiguousarray(v[rows]), first, sampled_only) for rows in prepared.layout.owned_pss]
-    answers: list[MeanFieldAnswer] = prepared.backend.call("mean_field", args, "a day of expected demand")
-    return answers
 
 
 def _gather(answers: list[MeanFieldAnswer], v: NDArray[np.float64], upper: Any, rounds: int) -> Loading:

@@ -119,7 +119,7 @@ def _run(
         progress.phase(f"simulating {manifest.consumers:,} consumers on {prepared.backend.n_shards} shards")
         engine = Engine(
             points=prepared.points, fleet=prepared.backend, upper=prepared.upper, layout=prepared.layout,
-            storage=storage, attempt=folder.attempt, manifest=manifest, progress=progress,
+            scouts=prepared.scouts, storage=storage, attempt=folder.attempt, manifest=manifest, progress=progress,
             reading_ids=prepared.reading_ids, stations=prepared.stations,
             done={commit.key: commit for commit in folder.commits if commit.key.kind == "1block"},
         )  # fmt: skip

@@ -14,9 +14,13 @@ from tests.planning_day import planned_state, planning_kw
 from twin.grid.export import export_feeder, feeder_net, peak_kw, planning_tan_phi
 from twin.grid.feeder import build_feeder
 from twin.grid.tables import FEEDER_CLASSES, conductors
-from twin.powerflow.lv import lv_options, lv_scratch, solve_tile, tile_out
-from twin.powerflow.lv_equivalents import settle, settled, tile_loads, tree_shunts
-from twin.powerflow.radial import node_loads, radial_options, radial_out, radial_scratch, sweep
+from twin.powerflow.lv import lv_options
+from twin.powerflow.radial import radial_options
+from twin.powerflow.tile_book import tile_book
+from twin.simulation.feeder_block import FeederSolver, Solvers
+from twin.simulation.harvest import DT_COLUMNS, feeder_results
+from twin.simulation.messages import N_Q, Q
+from twin.simulation.population import feeder_net as solver_net
 
 AS_EXPORTED = (1e-3, 5e-3)
 SAME_MODEL = (5e-6, 1e-4)
@@ -56,24 +60,18 @@ def pole_loads(static, kw):
 
 
 def solve(static, kw):
-    """Exact iteration of LV and 11 kV with our own solvers, one step."""
+    """Exact iteration of LV and 11 kV with our own solvers, one step: line, lowest pole of each DT, losses by level."""
     lv, demand, zips = pole_loads(static, kw)
-    n_dt, n_nodes, n = len(static.dt_id), len(static.line_km), len(static.span_m)
-    g, b = tree_shunts(lv, static.node_of_dt, n_nodes)
-    tree = static.tree._replace(g_pu=static.tree.g_pu + g, b_pu=static.tree.b_pu + b)
-    tiles, loads, flow, final = tile_out(n_dt, 1), node_loads(n_nodes, 1), radial_out(n_nodes, 1, 1), settled(n_dt, 1)
-    v, zone, kwh = np.ones((n_dt, 1)), np.zeros(1, np.uint8), np.zeros((n, 1))
-    options, scratch = lv_options(tolerance=1e-6), lv_scratch(lv)
-    for _ in range(8):
-        for k in range(n_dt):
-            solve_tile(lv, k, demand, zips, v[k], zone, 1.0, options, scratch, tiles, kwh)
-        tile_loads(tiles, static.node_of_dt, loads)
-        ones, branch = np.ones((n_nodes, 1)), np.zeros(n_nodes, np.uint8)
-        sweep(tree, loads, np.ones(1), ones, branch, radial_options(), radial_scratch(n_nodes), flow)
-        v = np.ascontiguousarray(flow.v_pu[static.node_of_dt])
-    for k in range(n_dt):
-        settle(lv, k, tiles, v[k], final)
-    return tiles, flow, final
+    net, n_dt = solver_net(static)._replace(lv=lv), len(static.dt_id)
+    solver = FeederSolver([net], 1, Solvers(lv_options(tolerance=1e-6), radial_options()))
+    book, zone, kwh = tile_book(n_dt, 1), np.zeros(1, np.uint8), np.zeros((len(demand), 1))
+    solver.settle(net, book, np.ones(1), 2e-7, lambda: demand, zips, zone, kwh, first=True)
+    quantities, dt_day, factor = np.zeros((N_Q, 1)), np.zeros((len(DT_COLUMNS), n_dt), np.float32), np.ones((n_dt, 1))
+    feeder_results(
+        net, book, solver.work.line, zone, np.zeros(1, bool), static.rating_kva, 1.0, quantities, np.zeros(1), dt_day,
+        factor,
+    )  # fmt: skip
+    return solver.work.line, book.v_end_pu[:, 0], quantities[[Q.LOSS_11KV, Q.LOSS_DT, Q.LOSS_LV], 0]
 
 
 def no_load_at_11kv(net, static):
@@ -92,15 +90,14 @@ def test_voltages_and_losses_agree(static, same_model, tolerance):
     if same_model:
         no_load_at_11kv(net, static)
     pp.runpp(net, tolerance_mva=1e-10)
-    tiles, flow, final = solve(static, kw)
+    flow, lowest_pu, losses_kw = solve(static, kw)
     nodes, theirs = len(static.line_km), net.res_bus.vm_pu.to_numpy()
     assert np.abs(theirs[:nodes] - flow.v_pu[:, 0]).max() < voltage_pu
     ends = np.minimum.reduceat(theirs[nodes:], static.lv.dt_pole_ptr[:-1])
-    assert np.abs(ends - tiles.v_end_pu[:, 0]).max() < voltage_pu
+    assert np.abs(ends - lowest_pu).max() < voltage_pu
     line_kw = 1000.0 * net.res_line.pl_mw.to_numpy()
     dt_kw = 1000.0 * (net.res_trafo.pl_mw.sum() + (net.res_shunt.p_mw.sum() if same_model else 0.0))
-    mine = [flow.loss_kw[0, 0], final.loss_dt_kw.sum(), final.loss_lv_kw.sum()]
-    assert np.allclose(mine, [line_kw[: nodes - 1].sum(), dt_kw, line_kw[nodes - 1 :].sum()], rtol=loss_share)
+    assert np.allclose(losses_kw, [line_kw[: nodes - 1].sum(), dt_kw, line_kw[nodes - 1 :].sum()], rtol=loss_share)
     assert flow.p_head_kw[0] == pytest.approx(1000.0 * net.res_ext_grid.p_mw.sum(), rel=loss_share)
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from twin.simulation import engine as module
-from twin.simulation.border import Layout
-from twin.simulation.engine import BORDER_TOLERANCE_PU, MOST_ROUNDS, Engine
+from twin.simulation.border import BORDER_TOLERANCE_PU, EXACT_LIMIT_PU, MOST_ROUNDS, WIDE_LIMIT_PU, Layout
+from twin.simulation.engine import Engine
 from twin.simulation.messages import N_Q, ArmAnswer, Q
 
 STEPS = 24
@@ -21,10 +21,12 @@ class Fleet:
 
     def __init__(self) -> None:
         self.asked: list[int] = []
+        self.limits: list[float] = []
 
     def submit(self, method, args):
         (question,) = args[0]
         self.asked.append(question.arms[0])
+        self.limits.append(question.limit_pu)
         pss = np.zeros((N_Q, 1, STEPS))
         pss[Q.P, 0] = 100.0 * question.v_pss_pu[0, 0] ** 2
         pss[Q.SLOPE_P, 0] = 2.0 * pss[Q.P, 0]
@@ -54,13 +56,13 @@ class Above:
 def engine(above):
     layout = Layout(1, [np.array([0])], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0, np.zeros(0, np.int64),
                     np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((1, 8)))  # fmt: skip
-    return Engine([], Fleet(), above, layout, None, 1, None, None, np.zeros(0, np.int64), {})
+    return Engine([], Fleet(), above, layout, layout, None, 1, None, None, np.zeros(0, np.int64), {})
 
 
 def test_the_border_settles_at_the_hand_solution():
     above = Above()
     twin = engine(above)
-    settled = twin.settle(SimpleNamespace(arms=("flat", "tod"), steps=STEPS), 0, None)
+    settled = twin.settle(SimpleNamespace(arms=("flat", "tod"), exact_border=False), 0, np.ones((2, 1, STEPS)))
     # v = 1.02 - 0.02 v**2, so v = (-1 + sqrt(1 + 4 * 0.02 * 1.02)) / (2 * 0.02)
     exact = (-1.0 + np.sqrt(1.0 + 4.0 * DROP_PU * SOURCE_PU)) / (2.0 * DROP_PU)
     assert settled.v_pss_pu == pytest.approx(np.full((2, 1, STEPS), exact), abs=BORDER_TOLERANCE_PU)
@@ -71,9 +73,17 @@ def test_the_border_settles_at_the_hand_solution():
     assert all(above.held[2:]), "taps stay after the first round"
 
 
+def test_an_exact_border_solves_low_voltage_again_after_the_first_round():
+    twin = engine(Above())
+    settled = twin.settle(SimpleNamespace(arms=("flat",), exact_border=True), 0, np.ones((1, 1, STEPS)))
+    assert twin.fleet.limits[0] == WIDE_LIMIT_PU
+    assert set(twin.fleet.limits[1:]) == {EXACT_LIMIT_PU}
+    assert settled.moved_pu <= BORDER_TOLERANCE_PU
+
+
 def test_a_border_that_never_settles_stops_and_says_so():
     twin = engine(Above(unrest=0.01))
-    settled = twin.settle(SimpleNamespace(arms=("flat",), steps=STEPS), 0, None)
+    settled = twin.settle(SimpleNamespace(arms=("flat",), exact_border=False), 0, np.ones((1, 1, STEPS)))
     assert settled.rounds == MOST_ROUNDS
     assert settled.moved_pu > BORDER_TOLERANCE_PU
     assert module.FREE_ROUNDS == 1

@@ -33,6 +33,8 @@ class Selection:
     """[n_feeders]"""
     sampled: NDArray[np.bool_]
     """[n_feeders]"""
+    scouts: NDArray[np.bool_]
+    """A few simulated feeders of every stratum: they guess the voltages a first block begins with. [n_feeders]"""
     feeders_in_stratum: NDArray[np.int64]
     """[N_STRATA]"""
     consumers_in_stratum: NDArray[np.int64]
@@ -78,8 +80,8 @@ def choose(state: StateGrid, resolve: Resolve, seed: int) -> Selection:
         sampled = resolved.copy()
     else:
         resolved = _named(state, resolve)
-        sampled = _auxiliary(feeders.stratum, resolved, seed)
-    return _selection(state, resolved, sampled)
+        sampled = _first_of(feeders.stratum, ~resolved, seed)
+    return _selection(state, resolved, sampled, seed)
 
 
 def rank_in_stratum(stratum: NDArray[np.int8], seed: int) -> NDArray[np.int64]:
@@ -116,19 +118,19 @@ def _named(state: StateGrid, resolve: Literal["all"] | Sequence[str]) -> NDArray
     return np.isin(state.feeders.district, codes)
 
 
-def _auxiliary(stratum: NDArray[np.int8], resolved: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
-    """The first few of every stratum's permutation that are not resolved; fewer if the stratum has no more."""
+def _first_of(stratum: NDArray[np.int8], among: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
+    """The first few of every stratum's permutation that are ``among``; fewer if the stratum has no more."""
     per_class = synthesis().sample.per_class
     rank = rank_in_stratum(stratum, seed)
-    sampled = np.zeros(len(stratum), bool)
+    chosen = np.zeros(len(stratum), bool)
     for code in range(N_STRATA):
-        rows = np.flatnonzero((stratum == code) & ~resolved)
+        rows = np.flatnonzero((stratum == code) & among)
         wanted = per_class[code % len(FEEDER_CLASSES)]
-        sampled[rows[np.argsort(rank[rows], kind="stable")[:wanted]]] = True
-    return sampled
+        chosen[rows[np.argsort(rank[rows], kind="stable")[:wanted]]] = True
+    return chosen
 
 
-def _selection(state: StateGrid, resolved: NDArray[np.bool_], sampled: NDArray[np.bool_]) -> Selection:
+def _selection(state: StateGrid, resolved: NDArray[np.bool_], sampled: NDArray[np.bool_], seed: int) -> Selection:
     stratum, consumers = state.feeders.stratum, state.feeders.n_consumers
 
     def total(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -137,6 +139,7 @@ def _selection(state: StateGrid, resolved: NDArray[np.bool_], sampled: NDArray[n
     selection = Selection(
         resolved=resolved,
         sampled=sampled,
+        scouts=_first_of(stratum, resolved | sampled, seed),
         feeders_in_stratum=np.bincount(stratum, minlength=N_STRATA),
         consumers_in_stratum=total(np.ones(len(stratum), bool)),
         unresolved_consumers=total(~resolved),

@@ -257,6 +257,15 @@ def _swept(value: Any) -> Any:
 Sweep = FrozenDict[str, Annotated[tuple[Annotated[Any, AfterValidator(_swept)], ...], Many, Field(min_length=1)]]
 
 
+class PowerFlow(Section):
+    """How closely the low-voltage networks follow the grid above."""
+
+    border: Literal["equivalent", "exact"] = "equivalent"
+    """``equivalent``: every low-voltage network is solved once a day and arm, and its second-order equivalent follows
+    the voltage above; it is solved again where that moves by more than 0.01 pu. ``exact``: solved again until both
+    agree."""
+
+
 class Scenario(Section):
     """One study: a grid, a time, and an experiment on it."""
 
@@ -268,6 +277,7 @@ class Scenario(Section):
     time: Time
     weather: Weather = Weather()
     meters: Meters = Field(default_factory=Meters)
+    power_flow: PowerFlow = PowerFlow()
     tariff: Tariff
     """What everyone pays unless an arm says otherwise: a file of ``twin/data/tariffs``."""
     experiment: Experiment

@@ -1,4 +1,4 @@
-"""Solving a block: feeder after feeder, all arms on one draw of demand, into the shard's tentative results."""
+"""Solving a block: feeder after feeder, each arm on the same draw of demand, into the shard's tentative results."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.demand.draw import DayTables, draw_tile, mean_tile, padded
+from twin.demand.draw import DayTables, draw_tile, mean_tile
 from twin.demand.weather import Weather
-from twin.powerflow.lanes import aligned
-from twin.powerflow.lv import LANES, lv_options, lv_scratch_for, tile_out
-from twin.powerflow.lv_equivalents import settled
-from twin.powerflow.radial import node_loads, radial_options, radial_out, radial_scratch
-from twin.simulation.feeder_block import FeederWork, respond, settle_feeder, zone_energy
-from twin.simulation.harvest import DT_COLUMNS, harvest_feeder
-from twin.simulation.messages import N_Q, STILL_PU, ArmAnswer, BlockQuestion, Failure, Q
+from twin.powerflow.tile_book import TileBook, some_of, tile_book
+from twin.simulation.feeder_block import FeederSolver, demand_room, respond, zone_energy
+from twin.simulation.harvest import DT_COLUMNS, feeder_failures, feeder_results, feeder_slopes
+from twin.simulation.messages import N_Q, ArmAnswer, BlockQuestion, Failure, Only, Q
 from twin.simulation.population import FeederPart, Population
 from twin.units import MINUTES_PER_DAY
 
@@ -25,10 +23,9 @@ if TYPE_CHECKING:
     from twin.simulation.meter_state import MeterState
     from twin.simulation.replicate import ReplicateWorld
 
-INNER_TOLERANCE_PU = 5e-5
-"""Within a feeder tiles follow their 11 kV node closer than the border asks, so that both together stay within it."""
-LOST_IN_GUESS = 0.04
-"""Share of demand lost below a DT in the first guess of voltages; it does not touch results beyond the tolerance."""
+SLOPE_STEP = 0.005
+"""The head's voltage is moved by this share to find the slopes that a feeder hands up."""
+EVENING_MINUTES = (17 * 60, 23 * 60)
 
 
 @dataclass
@@ -36,11 +33,17 @@ class ArmBlock:
     """Tentative results of one arm; a further round overwrites them."""
 
     consumer_kwh: NDArray[np.float64]
-    """Shape (n, n_zones). [kWh]"""
-    v_dt_pu: NDArray[np.float64]
-    """Voltages the tiles were solved at, shape (n_dts, steps). [pu]"""
+    """At the voltages of the tiles' solutions until `BlockSolver.accept`. Shape (n, n_zones). [kWh]"""
+    factor: NDArray[np.float64]
+    """Energy at the final voltages over that, shape (n_dts, n_zones)."""
+    book: TileBook
+    """DTs, shape (n_dts, steps)."""
+    ht_kw: NDArray[np.float64]
+    """HT consumers after response, constant power behind regulators of their own. Shape (n_ht, steps)."""
     v_head_pu: NDArray[np.float64]
     """Shape (n_feeders, steps). [pu]"""
+    limit_pu: NDArray[np.float64]
+    """How far a DT's node may be from the voltage of its solution, shape (n_feeders,)."""
     v_min_pu: NDArray[np.float64]
     """Lowest 11 kV voltage of each feeder, shape (n_feeders, steps). [pu]"""
     quantities: NDArray[np.float64]
@@ -49,9 +52,8 @@ class ArmBlock:
     """Day figures of the DTs, shape (len(DT_COLUMNS), n_dts)."""
     failures: dict[int, list[Failure]]
     """By feeder position."""
-    closure_lv: NDArray[np.float64]
-    """Largest relative gap of each feeder's tiles, shape (n_feeders,)."""
     closure_11kv: NDArray[np.float64]
+    """Largest relative gap of each feeder, shape (n_feeders,)."""
 
 
 @dataclass
@@ -99,7 +101,7 @@ class BlockState:
         """Largest relative gap sent - used - losses by level, over arms."""
         levels = {"lv": 0.0, "11kv": 0.0}
         for result in self.arms:
-            levels["lv"] = max(levels["lv"], float(result.closure_lv.max(initial=0.0)))
+            levels["lv"] = max(levels["lv"], float(result.book.closure.max(initial=0.0)))
             levels["11kv"] = max(levels["11kv"], float(result.closure_11kv.max(initial=0.0)))
         return levels
 
@@ -109,35 +111,19 @@ class BlockSolver:
 
     def __init__(self, population: Population, steps: int) -> None:
         self.population, self.steps = population, steps
-        nets = [part.net for part in population.feeders]
+        self.nets = [part.net for part in population.feeders]
         n_rows = max([part.rows.stop - part.rows.start for part in population.feeders], default=0)
         n_rows = max(n_rows, population.ht.stop - population.ht.start, 1)
-        n_dt = max([len(net.node_of_dt) for net in nets], default=1)
-        n_nodes = max([len(net.tree.parent) for net in nets], default=1)
-        legs = max([int(np.diff(net.lv.dt_leg_ptr).max(initial=1)) for net in nets], default=1)
-        poles = max([int(np.diff(net.lv.dt_pole_ptr).max(initial=1)) for net in nets], default=1)
-        self.kw = aligned((n_rows, padded(steps)), np.float32)
-        self.arm_kw = aligned((n_rows, padded(steps)), np.float32)
-        assert self.kw.shape[1] % LANES == 0
-        self.work = FeederWork(
-            tiles=tile_out(n_dt, steps),
-            final=settled(n_dt, steps),
-            loads=node_loads(n_nodes, steps),
-            line=radial_out(n_nodes, steps, 1),
-            factor=np.ones(8),
-            lv_scratch=lv_scratch_for(legs, poles),
-            line_scratch=radial_scratch(n_nodes),
-        )
-        self.lv_options, self.line_options = lv_options(), radial_options()
+        self.kw, self.arm_kw = demand_room(n_rows, steps), demand_room(n_rows, steps)
+        self.feeder = FeederSolver(self.nets, steps)
         self.hours = 24.0 / steps
         minutes = np.arange(steps) * (MINUTES_PER_DAY // steps)
-        self.evening_steps = np.flatnonzero((minutes >= 17 * 60) & (minutes < 23 * 60))
+        self.is_evening = (minutes >= EVENING_MINUTES[0]) & (minutes < EVENING_MINUTES[1])
 
     @property
     def network_bytes(self) -> int:
         """Memory of the feeders' networks."""
-        nets = [part.net for part in self.population.feeders]
-        return sum(array.nbytes for net in nets for array in (*net.lv, *net.tree, net.node_of_dt, net.ratio))
+        return sum(array.nbytes for net in self.nets for array in (*net.lv, *net.tree, net.node_of_dt, net.ratio))
 
     def room(self, n_zones: int) -> ArmBlock:
         """Room for one arm's results of a block."""
@@ -145,13 +131,15 @@ class BlockSolver:
         n_feeders, n_dts = len(population.feeders), population.n_dts
         return ArmBlock(
             consumer_kwh=np.zeros((len(population.consumers), n_zones)),
-            v_dt_pu=np.ones((n_dts, steps)),
+            factor=np.ones((n_dts, n_zones)),
+            book=tile_book(n_dts, steps),
+            ht_kw=np.zeros((population.ht.stop - population.ht.start, steps)),
             v_head_pu=np.zeros((n_feeders, steps)),
+            limit_pu=np.full(n_feeders, np.inf),
             v_min_pu=np.zeros((n_feeders, steps)),
             quantities=np.zeros((N_Q, n_feeders, steps)),
             dt_day=np.zeros((len(DT_COLUMNS), n_dts), np.float32),
             failures={},
-            closure_lv=np.zeros(n_feeders),
             closure_11kv=np.zeros(n_feeders),
         )
 
@@ -177,74 +165,119 @@ class BlockSolver:
         return out
 
     def solve(self, block: BlockState, question: BlockQuestion) -> list[ArmAnswer]:
-        """Settle all feeders for the asked arms; the answers are in the question's order of arms."""
+        """Settle the asked feeders for the asked arms; the answers are in the question's order of arms."""
         solved = np.zeros(len(question.arms), np.int64)
         for position, part in enumerate(self.population.feeders):
-            if question.sampled_only and part.sampled_row < 0:
+            if not part.is_asked(question.only):
                 continue
-            heads = [question.v_pss_pu[i, part.pss_row] for i in range(len(question.arms))]
-            moved = [
-                question.first or np.abs(head - block.arms[arm].v_head_pu[position]).max() > STILL_PU
-                for arm, head in zip(question.arms, heads, strict=True)
-            ]
-            if not any(moved):
-                continue
-            kw = self.draw(block, part.rows)
-            for i in np.flatnonzero(moved):
-                solved[i] += self.settle(block, question.arms[i], position, part, kw, heads[i], guess=question.first)
-        return [
-            self._answer(block, arm, int(solved[i]), question.v_pss_pu.shape[1]) for i, arm in enumerate(question.arms)
-        ]
+            for i, arm in enumerate(question.arms):
+                result, head = block.arms[arm], question.v_pss_pu[i, part.pss_row]
+                moved = question.first or not np.array_equal(head, result.v_head_pu[position])
+                if moved or question.limit_pu < result.limit_pu[position]:
+                    solved[i] += self._settle(block, arm, position, part, head, question)
+        if question.first:
+            for arm in question.arms:
+                self._settle_direct_consumers(block, arm)
+        n_pss = question.v_pss_pu.shape[1]
+        return [self._answer(block, arm, int(solved[i]), n_pss, question.only) for i, arm in enumerate(question.arms)]
 
-    def settle(
-        self, block: BlockState, arm: int, position: int, part: FeederPart, kw: NDArray[np.float32],
-        v_head_pu: NDArray[np.float64], *, guess: bool,
+    def _settle(
+        self, block: BlockState, arm: int, position: int, part: FeederPart, v_head_pu: NDArray[np.float64],
+        question: BlockQuestion,
     ) -> int:  # fmt: skip
         """Settle one feeder under one arm into the tentative results; returns tiles solved."""
-        result = block.arms[arm]
-        v_dt = result.v_dt_pu[part.dts]
-        if not guess:
-            v_dt += v_head_pu - result.v_head_pu[position]
-        zips = self.population.consumers.zips[part.rows]
-        solved = settle_feeder(
-            part.net, self.after_response(block, arm, part.rows, kw), zips, v_head_pu, guess, LOST_IN_GUESS,
-            block.zone_of_step, self.hours, INNER_TOLERANCE_PU, self.lv_options, self.line_options, self.work,
-            v_dt, result.consumer_kwh[part.rows],
+        result, feeder = block.arms[arm], self.feeder
+        book = some_of(result.book, part.dts)
+        solved = feeder.settle(
+            part.net, book, v_head_pu, question.limit_pu,
+            lambda: self.after_response(block, arm, part.rows, self.draw(block, part.rows)),
+            self.population.consumers.zips[part.rows], block.zone_of_step, result.consumer_kwh[part.rows],
+            first=question.first,
         )  # fmt: skip
-        result.v_head_pu[position] = v_head_pu
-        harvest_feeder(self.work, part, position, self.hours, self.evening_steps, result)
-        return int(solved)
+        result.v_head_pu[position], result.limit_pu[position] = v_head_pu, question.limit_pu
+        line, quantities = feeder.work.line, result.quantities[:, position]
+        result.closure_11kv[position] = feeder_results(
+            part.net, book, line, block.zone_of_step, self.is_evening, part.rating_kva, self.hours, quantities,
+            result.v_min_pu[position], result.dt_day[:, part.dts], result.factor[part.dts],
+        )  # fmt: skip
+        result.failures.pop(position, None)
+        failures = feeder_failures(line, book, part)
+        if failures:
+            result.failures[position] = failures
+        if solved:
+            feeder_slopes(feeder.sweep_line(part.net, book, v_head_pu * (1 + SLOPE_STEP)), SLOPE_STEP, quantities)
+        return solved
 
-    def _answer(self, block: BlockState, arm: int, solved: int, n_pss: int) -> ArmAnswer:
-        result, population, steps = block.arms[arm], self.population, self.steps
-        pss = np.zeros((N_Q, n_pss, steps))
-        sampled = np.zeros((N_Q, len(population.sampled_feeders), steps))
-        for position, part in enumerate(population.feeders):
-            pss[:, part.pss_row] += result.quantities[:, position]
-            if part.sampled_row >= 0:
-                sampled[:, part.sampled_row] = result.quantities[:, position]
-        kw, kvar = self._direct_consumers(block, arm, result)
-        at_11kv = (population.ht_pss_row >= 0) & ~population.ht_at_33kv
-        for i in np.flatnonzero(at_11kv):
-            row = population.ht_pss_row[i]
-            pss[Q.P, row] += kw[i]
-            pss[Q.USED, row] += kw[i]
-            pss[Q.QVAR, row] += kvar[i]
-        ht33_kw, ht33_kvar = np.zeros((n_pss, steps)), np.zeros((n_pss, steps))
-        for i in np.flatnonzero(population.ht_at_33kv):
-            ht33_kw[population.ht_pss_row[i]] += kw[i]
-            ht33_kvar[population.ht_pss_row[i]] += kvar[i]
-        above = population.ht_pss_row < 0
-        return ArmAnswer(pss, sampled, ht33_kw, ht33_kvar, kw[above], kvar[above], solved)
-
-    def _direct_consumers(
-        self, block: BlockState, arm: int, result: ArmBlock
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """HT consumers: demand after response as constant power behind their own regulators; registers too."""
-        rows = self.population.ht
+    def _settle_direct_consumers(self, block: BlockState, arm: int) -> None:
+        """HT consumers: demand after response, and their registers."""
+        result, rows = block.arms[arm], self.population.ht
         kw = self.after_response(block, arm, rows, self.draw(block, rows))
         result.consumer_kwh[rows] = 0.0
         zone_energy(kw, block.zone_of_step, self.hours, result.consumer_kwh[rows])
-        power = kw[:, : self.steps].astype(np.float64)
-        tangent = self.population.consumers.zips[rows, 3:].sum(axis=1, dtype=np.float64)
-        return power, power * tangent[:, None]
+        result.ht_kw[:] = kw[:, : self.steps]
+
+    def _answer(self, block: BlockState, arm: int, solved: int, n_pss: int, only: Only) -> ArmAnswer:
+        result, population, steps = block.arms[arm], self.population, self.steps
+        pss = np.zeros((N_Q, n_pss, steps))
+        representing = [i for i, part in enumerate(population.feeders) if part.represents(only)]
+        for position, part in enumerate(population.feeders):
+            if part.is_asked(only):
+                pss[:, part.pss_row] += result.quantities[:, position]
+        kw = result.ht_kw
+        tangent = population.consumers.zips[population.ht, 3:].sum(axis=1, dtype=np.float64)
+        kvar = kw * tangent[:, None]
+        at_11kv = (population.ht_pss_row >= 0) & ~population.ht_at_33kv
+        rows = population.ht_pss_row[at_11kv]
+        np.add.at(pss[Q.P], rows, kw[at_11kv])
+        np.add.at(pss[Q.USED], rows, kw[at_11kv])
+        np.add.at(pss[Q.QVAR], rows, kvar[at_11kv])
+        ht33_kw, ht33_kvar = np.zeros((n_pss, steps)), np.zeros((n_pss, steps))
+        rows = population.ht_pss_row[population.ht_at_33kv]
+        np.add.at(ht33_kw, rows, kw[population.ht_at_33kv])
+        np.add.at(ht33_kvar, rows, kvar[population.ht_at_33kv])
+        above = population.ht_pss_row < 0
+        sampled = np.ascontiguousarray(result.quantities[:, representing])
+        return ArmAnswer(pss, sampled, ht33_kw, ht33_kvar, kw[above], kvar[above], solved)
+
+    def final_voltages(
+        self, block: BlockState, arm: int, position: int, v_head_pu: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """DT voltages of a feeder at a head voltage, by its tiles' equivalents. Shape (n_dt, steps). [pu]"""
+        part = self.population.feeders[position]
+        book = some_of(block.arms[arm].book, part.dts)
+        v = self.feeder.sweep_line(part.net, book, v_head_pu).v_pu[part.net.node_of_dt]
+        return np.where(np.isfinite(v), v, book.v0_pu)
+
+    def solve_exactly(
+        self, block: BlockState, arm: int, position: int, dts: NDArray[np.int64], v_dt_pu: NDArray[np.float64],
+        zone_of_step: NDArray[np.uint8], kwh: NDArray[np.float64],
+    ) -> TileBook:  # fmt: skip
+        """Solve some DTs of a feeder once more at given voltages (n_dt, steps), touching no result of the block.
+
+        ``kwh``, shape (consumers of the feeder, zones), takes the energy of their consumers.
+        """
+        part = self.population.feeders[position]
+        kw = self.after_response(block, arm, part.rows, self.draw(block, part.rows))
+        book = tile_book(len(part.dt_id), self.steps)
+        self.feeder.solve_some(
+            part.net, dts, v_dt_pu, kw, self.population.consumers.zips[part.rows], zone_of_step, book, kwh
+        )
+        return book
+
+    def accept(self, block: BlockState) -> None:
+        """Bring every consumer's energy to the final voltages."""
+        for result in block.arms:
+            for part in self.population.feeders:
+                _scale_energy(part.net.lv.dt_consumer_ptr, result.factor[part.dts], result.consumer_kwh[part.rows])
+            result.factor[:] = 1.0
+
+
+@nb.njit(cache=True, error_model="numpy")
+def _scale_energy(
+    dt_consumer_ptr: NDArray[np.int32], factor: NDArray[np.float64], consumer_kwh: NDArray[np.float64]
+) -> None:
+    """Multiply the energies of each DT's consumers, shape (n, n_zones), by its factors (n_dt, n_zones)."""
+    for k in range(len(factor)):
+        for c in range(dt_consumer_ptr[k], dt_consumer_ptr[k + 1]):
+            for zone in range(consumer_kwh.shape[1]):
+                consumer_kwh[c, zone] *= factor[k, zone]

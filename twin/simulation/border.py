@@ -17,13 +17,21 @@ from twin.simulation.messages import N_Q, ArmAnswer, Q
 from twin.units import KW_PER_MW
 
 N_STRATA = 8
+BORDER_TOLERANCE_PU = 1e-4
+"""A block is accepted when every feeder was settled this close to its PSS's final voltage. [pu]"""
+MOST_ROUNDS = 8
+FREE_ROUNDS = 1
+"""Rounds in which taps and capacitors above may move; then they stay, or one at its edge could hunt for ever. The first
+round's loads answer voltage, so the positions found on them are those of the settled day but for edges of deadbands."""
+WIDE_LIMIT_PU, EXACT_LIMIT_PU = 0.01, 5e-5
+"""How far a DT's node may be from the voltage its LV network was solved at: with equivalents, and to be exact."""
 ABOVE_TOLERANCE_PU = 1e-6
 """Within a round trees and mesh above agree this closely, a hundredth of what the border asks for."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which rows each shard answers for, and what is left unresolved. Built once per run."""
+    """Which rows each shard answers for, and what is left to feeders that stand for a stratum. Built once per run."""
 
     n_pss: int
     owned_pss: list[NDArray[np.int32]]
@@ -36,7 +44,7 @@ class Layout:
     sampled_pss: NDArray[np.int64]
     sampled_consumers: NDArray[np.int64]
     unresolved_consumers: NDArray[np.float64]
-    """LV consumers of feeders that nobody simulates, shape (n_pss, N_STRATA)."""
+    """LV consumers of feeders that are not asked, shape (n_pss, N_STRATA)."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ function of the scenario alone: not of shards, attempts or the time at which any
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import time
 from collections import deque
@@ -18,24 +19,26 @@ from numpy.typing import NDArray
 
 from twin.results.commits import BlockKey, Commit, write_commit
 from twin.results.storage import FileRecord, Storage
-from twin.simulation.border import Layout, StateLoad, compose, solve_above
+from twin.simulation.border import (
+    BORDER_TOLERANCE_PU,
+    EXACT_LIMIT_PU,
+    FREE_ROUNDS,
+    MOST_ROUNDS,
+    WIDE_LIMIT_PU,
+    Layout,
+    StateLoad,
+    compose,
+    solve_above,
+)
 from twin.simulation.checkpoint import read_voltages, write_voltages
 from twin.simulation.manifest import Manifest, Stopwatch
-from twin.simulation.messages import STILL_PU, BlockQuestion, CommitAnswer
+from twin.simulation.mean_field import first_voltages
+from twin.simulation.messages import BlockQuestion, CommitAnswer
 from twin.simulation.plan import PointPlan
 from twin.simulation.system_tables import upper_failures, write_system_tables
 
 LOG = logging.getLogger(__name__)
 
-BORDER_TOLERANCE_PU = 1e-4
-"""A block is accepted when every feeder was settled this close to its PSS's final voltage. [pu]"""
-SETTLED_PU = BORDER_TOLERANCE_PU - STILL_PU
-"""So far may the last round move a voltage, since a feeder may have been left where it was by `STILL_PU`."""
-MOST_ROUNDS = 8
-FREE_ROUNDS = 1
-"""Rounds in which taps and capacitors above may move; then they stay, or one at its edge could hunt for ever. The first
-round's loads answer voltage, so the positions found on them are those of the settled day but for edges of deadbands."""
-FLAT_GUESS_PU = 1.0
 CHECKPOINT_SHARE = 0.05
 """Checkpoints may cost at most this share of the time since the last one."""
 
@@ -85,6 +88,8 @@ class _ArmRounds:
 
     asked_pu: NDArray[np.float64]
     """PSS voltages that the shards are asked at, shape (n_pss, steps)."""
+    limit_pu: float = WIDE_LIMIT_PU
+    """Limit of the DTs in the round asked."""
     number: int = 0
     """Rounds answered."""
     moved_pu: float = np.inf
@@ -100,6 +105,8 @@ class Engine:
     fleet: Fleet
     upper: Any
     layout: Layout
+    scouts: Layout
+    """The same, of the feeders that guess the first voltages."""
     storage: Storage
     attempt: int
     manifest: Manifest
@@ -112,6 +119,7 @@ class Engine:
     _last_checkpoint: float = 0.0
     _checkpoint_cost_s: float = 0.0
     _finished: int = 0
+    _guesses: dict[tuple[dt.date, int], NDArray[np.float64]] = field(default_factory=dict)
     _rounds: list[int] = field(default_factory=list)
 
     def run(self) -> None:
@@ -172,12 +180,16 @@ class Engine:
     def settle(self, point: PointPlan, block: int, v_guess: NDArray[np.float64] | None) -> Settled:
         """Iterate the border of one block to `BORDER_TOLERANCE_PU`, arm by arm in turn.
 
+        The first round solves every LV network once; then its equivalents follow the voltage. If the border is to be
+        exact, LV networks are solved again from the second round on, wherever their voltage moved.
+
         While the grid above is solved for one arm, the shards already work on the next. Arms do not touch each other,
         so the order of work changes no bit.
         """
-        n_arms, steps = len(point.arms), point.steps
+        last_limit_pu = EXACT_LIMIT_PU if point.exact_border else WIDE_LIMIT_PU
+        n_arms = len(point.arms)
         if v_guess is None:
-            v_guess = np.full((n_arms, self.layout.n_pss, steps), FLAT_GUESS_PU)
+            v_guess = np.repeat(self._first_voltages(point)[None], n_arms, axis=0)
         rounds = [_ArmRounds(v_guess[arm]) for arm in range(n_arms)]
         asked = deque((arm, self._ask(block, arm, rounds[arm])) for arm in range(n_arms))
         while asked:
@@ -191,7 +203,9 @@ class Engine:
             state.number += 1
             answer = state.upper.v_pss_pu
             state.moved_pu = float(np.nanmax(np.abs(answer - state.asked_pu)))
-            if not state.moved_pu <= SETTLED_PU and state.number < MOST_ROUNDS:
+            settled = state.moved_pu <= BORDER_TOLERANCE_PU and state.limit_pu == last_limit_pu
+            if not settled and state.number < MOST_ROUNDS:
+                state.limit_pu = last_limit_pu
                 state.asked_pu = np.where(np.isfinite(answer), answer, state.asked_pu)
                 asked.append((arm, self._ask(block, arm, state)))
         most = max(state.number for state in rounds)
@@ -201,11 +215,18 @@ class Engine:
         asked_pu = np.stack([state.asked_pu for state in rounds])
         return Settled([state.load for state in rounds], [state.upper for state in rounds], asked_pu, moved, most)
 
+    def _first_voltages(self, point: PointPlan) -> NDArray[np.float64]:
+        """PSS voltages that the first block of a replicate begins with; the same for all replicates and arms."""
+        key = (point.dates[0], point.steps)
+        if key not in self._guesses:
+            self._guesses[key] = first_voltages(self.fleet, self.scouts, self.upper, *key)
+        return self._guesses[key]
+
     def _ask(self, block: int, arm: int, state: _ArmRounds) -> Any:
         """Send one arm's round to the shards, without waiting."""
         v = state.asked_pu[None]
         args = [
-            (BlockQuestion(block, (arm,), np.ascontiguousarray(v[:, rows]), state.number == 0),)
+            (BlockQuestion(block, (arm,), np.ascontiguousarray(v[:, rows]), state.number == 0, state.limit_pu),)
             for rows in self.layout.owned_pss
         ]
         return self.fleet.submit("solve", args)
@@ -260,7 +281,7 @@ class Engine:
     ) -> dict[str, Any]:
         """What the manifest keeps of a block; stored in its commit, so that a resumed run knows it too."""
         closure: dict[str, float] = {}
-        mismatch = {"pss_voltage_pu": settled.moved_pu + (STILL_PU if settled.rounds > 1 else 0.0)}
+        mismatch = {"pss_voltage_pu": settled.moved_pu}
         for answer in answers:
             for level, value in answer.closure.items():
                 closure[level] = max(closure.get(level, 0.0), value)

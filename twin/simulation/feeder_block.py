@@ -1,24 +1,53 @@
-"""One 11 kV feeder for one block: its tiles and its 11 kV line settled against each other, in compiled code.
+"""One 11 kV feeder for one block: compiled parts that `block` puts together.
 
-The feeder's demand is drawn once per round and stays in the processor's cache while every arm is solved on it. The DT
-voltages are guessed by one sweep with the nominal demand, the tiles are solved there, and the sweep goes on with the
-tiles' equivalents; a tile whose voltage moved more than the tolerance is solved again, until none moves.
+Demand after response, a guess of the DT voltages by one sweep with nominal demand, tiles solved there, and the line's
+sweep with the tiles' equivalents. A tile is solved again where its voltage moved more than a limit.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.powerflow.lv import LvOptions, LvScratch, LvTiles, TileOut, solve_tile
-from twin.powerflow.lv_equivalents import Settled, settle, tile_loads, zone_factors
-from twin.powerflow.radial import NodeLoads, RadialOptions, RadialOut, RadialScratch, RadialTree, sweep
+from twin.powerflow.lanes import aligned
+from twin.powerflow.lv import (
+    LANES,
+    LvOptions,
+    LvScratch,
+    LvTiles,
+    TileOut,
+    lv_options,
+    lv_scratch_for,
+    solve_tile,
+    tile_out,
+)
+from twin.powerflow.radial import (
+    NodeLoads,
+    RadialOptions,
+    RadialOut,
+    RadialScratch,
+    RadialTree,
+    node_loads,
+    radial_options,
+    radial_out,
+    radial_scratch,
+    sweep,
+)
+from twin.powerflow.tile_book import TileBook, book_loads, keep_tile, mark_moved
+from twin.units import LV_NOMINAL_PU
 
 MOST_ROUNDS = 12
 """Rounds of tiles and line against each other; a stressed feeder needs 6 to 9 without equivalents."""
+LOST_IN_GUESS = 0.04
+"""Drop, and share of demand lost, below a DT in the first guess of voltages; results do not hang on it."""
+GUESS_ELASTICITY = 1.2
+"""Of demand to voltage, in the same guess."""
+TIGHT_SHARE = 0.5
+"""Limit of stressed tiles, as a share of the others'."""
 
 
 class FeederNet(NamedTuple):
@@ -35,18 +64,51 @@ class FeederNet(NamedTuple):
 
 
 class FeederWork(NamedTuple):
-    """Working memory and results of one feeder; rows beyond its DTs and nodes keep another feeder's values."""
+    """Working memory for the largest of some feeders; rows beyond a feeder's DTs and nodes keep another's values."""
 
     tiles: TileOut
-    """At the voltages the tiles were solved at."""
-    final: Settled
-    """At the voltages of the line's last sweep."""
     loads: NodeLoads
     line: RadialOut
-    factor: NDArray[np.float64]
-    """Energy at the final voltage over that of the solution, by zone. [n_zones]"""
+    v_dt_pu: NDArray[np.float64]
+    """Voltages to solve tiles at. [n_dt, steps]"""
+    moved: NDArray[np.uint8]
+    """Tiles to solve. [n_dt]"""
     lv_scratch: LvScratch
     line_scratch: RadialScratch
+
+
+class Solvers(NamedTuple):
+    """Options of the two solvers."""
+
+    lv: LvOptions
+    line: RadialOptions
+
+
+def default_solvers() -> Solvers:
+    """The measured defaults."""
+    return Solvers(lv_options(), radial_options())
+
+
+def feeder_work(nets: list[FeederNet], steps: int) -> FeederWork:
+    """Working memory for the largest of ``nets``."""
+    n_dt = max([len(net.node_of_dt) for net in nets], default=1)
+    n_nodes = max([len(net.tree.parent) for net in nets], default=1)
+    legs = max([int(np.diff(net.lv.dt_leg_ptr).max(initial=1)) for net in nets], default=1)
+    poles = max([int(np.diff(net.lv.dt_pole_ptr).max(initial=1)) for net in nets], default=1)
+    return FeederWork(
+        tiles=tile_out(n_dt, steps),
+        loads=node_loads(n_nodes, steps),
+        line=radial_out(n_nodes, steps, 1),
+        v_dt_pu=np.ones((n_dt, steps)),
+        moved=np.ones(n_dt, np.uint8),
+        lv_scratch=lv_scratch_for(legs, poles),
+        line_scratch=radial_scratch(n_nodes),
+    )
+
+
+def demand_room(n_consumers: int, steps: int) -> NDArray[np.float32]:
+    """Room for the demand of ``n_consumers``, rows padded to whole bundles of the LV kernel."""
+    return aligned((n_consumers, -(-steps // LANES) * LANES), np.float32)
 
 
 @nb.njit(cache=True, error_model="numpy")
@@ -72,13 +134,14 @@ def zone_energy(
 
 
 @nb.njit(cache=True, error_model="numpy")
-def guess_loads(
-    net: FeederNet, kw: NDArray[np.float32], zips: NDArray[np.float32], lost: float, steps: int, loads: NodeLoads
+def _guess_loads(
+    net: FeederNet, kw: NDArray[np.float32], zips: NDArray[np.float32], steps: int, loads: NodeLoads
 ) -> None:
-    """Loads of the first sweep: nominal demand plus a share lost below the DT, taken as constant power."""
-    for column in (loads.used_kw, loads.loss_kw, loads.q_kvar, loads.n_used, loads.n_loss, loads.n_q, loads.s):
+    """Loads of the first sweep: nominal demand with a common elasticity, plus a share lost below the DT."""
+    for column in (loads.used_kw, loads.loss_kw, loads.q_kvar, loads.n_loss, loads.s):
         column[:, :] = 0.0
-    loads.v0_pu[:, :] = 1.0
+    loads.n_used[:, :], loads.n_q[:, :] = GUESS_ELASTICITY, GUESS_ELASTICITY
+    loads.v0_pu[:, :] = LV_NOMINAL_PU / (1 - LOST_IN_GUESS)
     for k in range(len(net.node_of_dt)):
         node = net.node_of_dt[k]
         for c in range(net.lv.dt_consumer_ptr[k], net.lv.dt_consumer_ptr[k + 1]):
@@ -88,100 +151,158 @@ def guess_loads(
                 loads.q_kvar[node, t] += kw[c, t] * tangent
     for node in range(len(net.tree.parent)):
         for t in range(steps):
-            loads.loss_kw[node, t] = lost * loads.used_kw[node, t]
+            loads.loss_kw[node, t] = LOST_IN_GUESS * loads.used_kw[node, t]
 
 
 @nb.njit(cache=True, error_model="numpy")
-def settle_feeder(
-    net: FeederNet,
+def _take_guess(net: FeederNet, v_head_pu: NDArray[np.float64], work: FeederWork) -> None:
+    """Mark all tiles, at the line's voltages; at the head's where the line found none."""
+    for k in range(len(net.node_of_dt)):
+        work.moved[k] = 1
+        for t in range(len(v_head_pu)):
+            v = work.line.v_pu[net.node_of_dt[k], t]
+            work.v_dt_pu[k, t] = v if np.isfinite(v) else v_head_pu[t]
+
+
+@nb.njit(cache=True, error_model="numpy")
+def solve_tiles(
+    lv: LvTiles,
     kw: NDArray[np.float32],
     zips: NDArray[np.float32],
-    v_head_pu: NDArray[np.float64],
-    guess: bool,
-    lost: float,
     zone_of_step: NDArray[np.uint8],
     hours: float,
-    tolerance_pu: float,
-    lv_options: LvOptions,
-    line_options: RadialOptions,
+    options: LvOptions,
     work: FeederWork,
-    v_dt_pu: NDArray[np.float64],
+    book: TileBook,
     consumer_kwh: NDArray[np.float64],
-) -> int:
-    """Settle a feeder at its head voltage; returns the number of tiles solved, repeats included.
+) -> None:
+    """Solve the tiles marked in ``work.moved`` at ``work.v_dt_pu`` and keep them.
 
-    Parameters
-    ----------
-    net : FeederNet
-        The feeder.
-    kw : float32 array, shape (n_consumers, stride)
-        Demand after response at 230 V. [kW]
-    zips : float32 array, shape (n_consumers, 6)
-        Voltage dependence of the consumers, as for `solve_tile`.
-    v_head_pu : array, shape (steps,)
-        PSS 11 kV bus. [pu]
-    guess : bool
-        Guess the DT voltages with nominal demand; else start from ``v_dt_pu`` as given.
-    lost : float
-        Share of demand lost below the DT in the guess; changes no result beyond the tolerance.
-    zone_of_step, hours
-        Register zone of each step, and a step's length. [h]
-    tolerance_pu : float
-        A tile is solved again where its voltage moved more. [pu]
-    lv_options, line_options, work
-        Options of the two solvers, and working memory.
-    v_dt_pu : array, shape (n_dt, steps)
-        Left with the voltages at which the tiles were solved. [pu]
-    consumer_kwh : array, shape (n_consumers, n_zones)
-        Overwritten with the energy used by zone. [kWh]
+    ``kw`` [n_consumers, stride] at 230 V, ``zips`` as for `solve_tile`, ``consumer_kwh`` [n_consumers, n_zones]: rows
+    of solved tiles are overwritten with the energy used by zone.
     """
-    steps, n_dt = len(v_head_pu), len(net.node_of_dt)
-    if guess:
-        guess_loads(net, kw, zips, lost, steps, work.loads)
-        sweep(net.tree, work.loads, v_head_pu, net.ratio, net.branch_class, line_options, work.line_scratch, work.line)
-        for k in range(n_dt):
-            for t in range(steps):
-                v = work.line.v_pu[net.node_of_dt[k], t]
-                v_dt_pu[k, t] = v if np.isfinite(v) else v_head_pu[t]
-    solved = 0
-    for turn in range(MOST_ROUNDS):
-        moved = 0
-        for k in range(n_dt):
-            if turn > 0 and not _follow(work.line.v_pu[net.node_of_dt[k]], tolerance_pu, v_dt_pu[k]):
-                continue
+    for k in range(len(lv.dt_consumer_ptr) - 1):
+        if work.moved[k]:
             solve_tile(
-                net.lv, k, kw, zips, v_dt_pu[k], zone_of_step, hours, lv_options, work.lv_scratch, work.tiles,
+                lv,
+                k,
+                kw,
+                zips,
+                work.v_dt_pu[k],
+                zone_of_step,
+                hours,
+                options,
+                work.lv_scratch,
+                work.tiles,
                 consumer_kwh,
-            )  # fmt: skip
-            moved += 1
-        solved += moved
-        if moved == 0:
-            break
-        tile_loads(work.tiles, net.node_of_dt, work.loads)
-        sweep(net.tree, work.loads, v_head_pu, net.ratio, net.branch_class, line_options, work.line_scratch, work.line)
-    for k in range(n_dt):
-        settle(net.lv, k, work.tiles, work.line.v_pu[net.node_of_dt[k]], work.final)
-        zone_factors(k, work.tiles, work.final, zone_of_step, work.factor)
-        for c in range(net.lv.dt_consumer_ptr[k], net.lv.dt_consumer_ptr[k + 1]):
-            for zone in range(consumer_kwh.shape[1]):
-                consumer_kwh[c, zone] *= work.factor[zone]
-    return solved
+            )
+            keep_tile(work.tiles, k, book)
 
 
-@nb.njit(cache=True, error_model="numpy")
-def _follow(v_node_pu: NDArray[np.float64], tolerance_pu: float, v_dt_pu: NDArray[np.float64]) -> bool:
-    """Move a DT's voltages to its node's if any is further off than the tolerance; did they move?
+class FeederSolver:
+    """Settles feeders one after another: the LV networks of a feeder against its 11 kV line."""
 
-    A state of the line without a solution leaves its step where it is; the line's status reports it.
-    """
-    most = 0.0
-    for t in range(len(v_dt_pu)):
-        change = abs(v_node_pu[t] - v_dt_pu[t])
-        if change > most:
-            most = change
-    if most <= tolerance_pu:
-        return False
-    for t in range(len(v_dt_pu)):
-        if np.isfinite(v_node_pu[t]):
-            v_dt_pu[t] = v_node_pu[t]
-    return True
+    def __init__(self, nets: list[FeederNet], steps: int, solvers: Solvers | None = None) -> None:
+        self.work = feeder_work(nets, steps)
+        self.solvers = solvers or default_solvers()
+        self.hours = 24.0 / steps
+
+    def sweep_line(self, net: FeederNet, book: TileBook, v_head_pu: NDArray[np.float64]) -> RadialOut:
+        """The 11 kV line with the equivalents of its tiles, at a head voltage of shape (steps,). [pu]"""
+        work = self.work
+        book_loads(book, net.node_of_dt, work.loads)
+        sweep(
+            net.tree,
+            work.loads,
+            v_head_pu,
+            net.ratio,
+            net.branch_class,
+            self.solvers.line,
+            work.line_scratch,
+            work.line,
+        )
+        return work.line
+
+    def settle(
+        self,
+        net: FeederNet,
+        book: TileBook,
+        v_head_pu: NDArray[np.float64],
+        limit_pu: float,
+        demand: Callable[[], NDArray[np.float32]],
+        zips: NDArray[np.float32],
+        zone_of_step: NDArray[np.uint8],
+        consumer_kwh: NDArray[np.float64],
+        *,
+        first: bool,
+    ) -> int:
+        """Settle a feeder; leaves the line in ``work.line`` and the tiles in ``book``; returns tiles solved.
+
+        Parameters
+        ----------
+        net : FeederNet
+            The feeder.
+        book : TileBook
+            Its DTs. Without ``first`` they are where an earlier call left them.
+        v_head_pu : array, shape (steps,)
+            PSS 11 kV bus. [pu]
+        limit_pu : float
+            A tile is solved again where its node is further from the voltage of its solution: some 1e-2 if equivalents
+            are good enough, 5e-5 to be exact. [pu]
+        demand : callable
+            Gives demand after response at 230 V, shape (n_consumers, stride); called only if a tile is solved. [kW]
+        zips : float32 array, shape (n_consumers, 6)
+            Voltage dependence of the consumers, as for `solve_tile`.
+        zone_of_step : uint8 array, shape (steps,)
+            Register zones.
+        consumer_kwh : array, shape (n_consumers, n_zones)
+            Energy used by zone at the voltages of the tiles' solutions; rows of solved tiles are overwritten. [kWh]
+        first : bool
+            Solve all tiles, at voltages guessed from the demand.
+        """
+        work, solved, kw = self.work, 0, None
+        if first:
+            kw = demand()
+            solved += self._first(net, book, v_head_pu, kw, zips, zone_of_step, consumer_kwh)
+        for _ in range(MOST_ROUNDS):
+            line = self.sweep_line(net, book, v_head_pu)
+            count = mark_moved(
+                book, net.node_of_dt, line.v_pu, limit_pu, TIGHT_SHARE * limit_pu, work.moved, work.v_dt_pu
+            )
+            if count == 0:
+                break
+            kw = demand() if kw is None else kw
+            solve_tiles(net.lv, kw, zips, zone_of_step, self.hours, self.solvers.lv, work, book, consumer_kwh)
+            solved += count
+        return solved
+
+    def solve_some(
+        self, net: FeederNet, dts: NDArray[np.int64], v_dt_pu: NDArray[np.float64], kw: NDArray[np.float32],
+        zips: NDArray[np.float32], zone_of_step: NDArray[np.uint8], book: TileBook, consumer_kwh: NDArray[np.float64],
+    ) -> None:  # fmt: skip
+        """Solve some DTs of a feeder at given voltages, shape (n_dt, steps)."""
+        work, n_dt = self.work, len(net.node_of_dt)
+        work.moved[:n_dt] = 0
+        work.moved[dts] = 1
+        work.v_dt_pu[:n_dt] = v_dt_pu
+        solve_tiles(net.lv, kw, zips, zone_of_step, self.hours, self.solvers.lv, work, book, consumer_kwh)
+
+    def _first(
+        self, net: FeederNet, book: TileBook, v_head_pu: NDArray[np.float64], kw: NDArray[np.float32],
+        zips: NDArray[np.float32], zone_of_step: NDArray[np.uint8], consumer_kwh: NDArray[np.float64],
+    ) -> int:  # fmt: skip
+        work = self.work
+        _guess_loads(net, kw, zips, len(v_head_pu), work.loads)
+        sweep(
+            net.tree,
+            work.loads,
+            v_head_pu,
+            net.ratio,
+            net.branch_class,
+            self.solvers.line,
+            work.line_scratch,
+            work.line,
+        )
+        _take_guess(net, v_head_pu, work)
+        solve_tiles(net.lv, kw, zips, zone_of_step, self.hours, self.solvers.lv, work, book, consumer_kwh)
+        return len(net.node_of_dt)

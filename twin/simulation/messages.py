@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,8 @@ class Q(IntEnum):
 
 
 N_Q = len(Q)
-STILL_PU = 4e-5
-"""A feeder whose head moved no more than this since it was settled keeps its results."""
+Only = Literal["all", "sampled", "scouts"]
+"""Which feeders a question is about: all simulated ones, those that stand for their stratum, or the few that guess."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ class ArmAnswer:
     pss: NDArray[np.float64]
     """Sums over the shard's simulated feeders and 11 kV HT consumers, shape (N_Q, n_owned_pss, steps)."""
     sampled: NDArray[np.float64]
-    """Feeders that stand for their stratum, shape (N_Q, n_sampled, steps), in feeder order."""
+    """Feeders that stand for their stratum, shape (N_Q, n_sampled, steps), in feeder order; of a question about scouts,
+    these."""
     ht33_kw: NDArray[np.float64]
     """33 kV HT consumers by owned PSS, shape (n_owned_pss, steps)."""
     ht33_kvar: NDArray[np.float64]
@@ -72,8 +73,9 @@ class BlockQuestion:
     """PSS 11 kV bus voltage, shape (len(arms), n_owned_pss, steps). [pu]"""
     first: bool
     """First round of this block: demand and response are settled now."""
-    sampled_only: bool = False
-    """Settle only the feeders that stand for their stratum."""
+    limit_pu: float
+    """How far a DT's node may be from the voltage its LV network was solved at. [pu]"""
+    only: Only = "all"
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ class BuildAnswer:
     consumers: int
     simulated_feeders: NDArray[np.int64]
     sampled_feeders: NDArray[np.int64]
+    scout_feeders: NDArray[np.int64]
     ehv_rows: NDArray[np.int64]
     files: list[FileRecord]
     bytes_static: int

@@ -55,6 +55,11 @@ class PointPlan:
         """Number of replicates."""
         return self.scenario.experiment.replicates
 
+    @property
+    def exact_border(self) -> bool:
+        """Are low-voltage networks solved until they agree with the grid above, without equivalents?"""
+        return self.scenario.power_flow.border == "exact"
+
     def case(self, arm: int, replicate: int) -> int:
         """Number of a case in the whole run."""
         return self.whole.case(arm, replicate, self.index)

@@ -14,8 +14,9 @@ from twin.economics.billing import SMART, BillColumns
 from twin.grid.feeder import FeederStatic, build_feeder
 from twin.grid.state import StateGrid
 from twin.grid.strata import Selection
-from twin.powerflow.lv_equivalents import tree_shunts
+from twin.powerflow.tile_book import tree_shunts
 from twin.simulation.feeder_block import FeederNet
+from twin.simulation.messages import Only
 
 NO_FEEDER = -1
 
@@ -27,13 +28,23 @@ class FeederPart:
     feeder: int
     pss_row: int
     """Position of its PSS among the shard's own."""
-    sampled_row: int
-    """Position among the shard's sampled feeders, -1 if it is none."""
+    is_sampled: bool
+    """Does it stand for its stratum?"""
+    is_scout: bool
+    """Is it one of the few that guess the first voltages?"""
     net: FeederNet
     rows: slice
     dts: slice
     dt_id: NDArray[np.int64]
     rating_kva: NDArray[np.float64]
+
+    def is_asked(self, only: Only) -> bool:
+        """Is a question about these feeders also about this one?"""
+        return only == "all" or self.represents(only)
+
+    def represents(self, only: Only) -> bool:
+        """Does it stand for its stratum in the answer to such a question?"""
+        return self.is_scout if only == "scouts" else self.is_sampled
 
 
 @dataclass
@@ -86,7 +97,6 @@ class Population:
 
     owned_pss: NDArray[np.int32]
     feeders: list[FeederPart]
-    sampled_feeders: NDArray[np.int64]
     consumers: Consumers
     ht: slice
     """Rows of the HT consumers."""
@@ -96,6 +106,10 @@ class Population:
     ehv_row: NDArray[np.int64]
     """Of the HT consumers at 132 kV and above: their row among the state's, in order. Shape (n_ehv_owned,)."""
     n_dts: int
+
+    def standing_for(self, only: Only) -> NDArray[np.int64]:
+        """Feeders that stand for their stratum in the answer to such a question, rising."""
+        return np.array([part.feeder for part in self.feeders if part.represents(only)], np.int64)
 
 
 def ehv_rows(state: StateGrid) -> NDArray[np.int64]:
@@ -112,15 +126,13 @@ def build_population(
     position = {int(pss): row for row, pss in enumerate(owned_pss)}
     chosen = [int(row) for row in np.flatnonzero(simulated & np.isin(state.feeders.pss, owned_pss))]
     built = [build_feeder(state, row, design_kw, state.seed) for row in chosen]
-    sampled = [row for row in chosen if selection.sampled[row]]
-    place = {row: i for i, row in enumerate(sampled)}
     parts, n, n_dts = [], 0, 0
     for row, static in zip(chosen, built, strict=True):
         rows, dts = slice(n, n + len(static.consumer_id)), slice(n_dts, n_dts + len(static.dt_id))
         net = feeder_net(static)
         part = FeederPart(
-            row, position[int(state.feeders.pss[row])], place.get(row, -1), net, rows, dts, static.dt_id,
-            static.rating_kva,
+            row, position[int(state.feeders.pss[row])], bool(selection.sampled[row]), bool(selection.scouts[row]), net,
+            rows, dts, static.dt_id, static.rating_kva,
         )  # fmt: skip
         parts.append(part)
         n, n_dts = rows.stop, dts.stop
@@ -130,7 +142,6 @@ def build_population(
     return Population(
         owned_pss=owned_pss,
         feeders=parts,
-        sampled_feeders=np.array(sampled, np.int64),
         consumers=_columns(state, chosen, built, ht_rows),
         ht=slice(n, n + len(ht_rows)),
         ht_pss_row=np.array([position.get(int(pss), -1) for pss in state.ht.pss[ht_rows]], np.int64),

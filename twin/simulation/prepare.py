@@ -44,6 +44,8 @@ class Prepared:
     selection: Selection
     design_kw: NDArray[np.float64]
     layout: Layout
+    scouts: Layout
+    """The same, of the feeders that guess the first voltages."""
     above: UpperState
     backend: Any
     consumers: int
@@ -158,7 +160,8 @@ def prepare(
     LOG.info("%d consumers, %.0f bytes each", consumers, sum(a.bytes_static for a in built) / max(consumers, 1))
     return Prepared(
         scenario=scenario, points=points, state=state, selection=selection, design_kw=design_kw,
-        layout=layout_of(state, selection, specs, built), above=above, backend=backend, consumers=consumers,
+        layout=layout_of(state, selection, specs, built), scouts=scout_layout_of(state, selection, specs, built),
+        above=above, backend=backend, consumers=consumers,
         reading_ids=reading_ids, static_files=[record for answer in built for record in answer.files],
         assumed=assumed_numbers(points),
     )  # fmt: skip
@@ -171,23 +174,33 @@ def wanted_tables(scenario: Scenario) -> list[str]:
 
 
 def layout_of(state: StateGrid, selection: Selection, specs: list[ShardSpec], built: list[BuildAnswer]) -> Layout:
-    """Which rows each shard answers for, and what nobody simulates."""
-    sampled = np.flatnonzero(selection.sampled)
-    unsimulated = np.flatnonzero(~(selection.resolved | selection.sampled))
-    n_pss = len(state.pss.code)
-    cell = state.feeders.pss[unsimulated].astype(np.int64) * N_STRATA + state.feeders.stratum[unsimulated]
-    unresolved = np.bincount(
-        cell, weights=state.feeders.n_consumers[unsimulated].astype(float), minlength=n_pss * N_STRATA
-    )
+    """Which rows each shard answers for; the sample carries what nobody simulates."""
+    answering = [answer.sampled_feeders for answer in built]
+    return _layout(state, specs, built, answering, selection.sampled, ~selection.simulated)
+
+
+def scout_layout_of(state: StateGrid, selection: Selection, specs: list[ShardSpec], built: list[BuildAnswer]) -> Layout:
+    """The same where only scouts are asked: they carry all other feeders, simulated or not."""
+    answering = [answer.scout_feeders for answer in built]
+    return _layout(state, specs, built, answering, selection.scouts, ~selection.scouts)
+
+
+def _layout(
+    state: StateGrid, specs: list[ShardSpec], built: list[BuildAnswer], answering: list[NDArray[np.int64]],
+    standing: NDArray[np.bool_], carried: NDArray[np.bool_],
+) -> Layout:  # fmt: skip
+    n_pss, rows, left = len(state.pss.code), np.flatnonzero(standing), np.flatnonzero(carried)
+    cell = state.feeders.pss[left].astype(np.int64) * N_STRATA + state.feeders.stratum[left]
+    consumers = np.bincount(cell, weights=state.feeders.n_consumers[left].astype(float), minlength=n_pss * N_STRATA)
     return Layout(
         n_pss=n_pss,
         owned_pss=[spec.owned_pss for spec in specs],
-        sampled_feeders=[answer.sampled_feeders for answer in built],
+        sampled_feeders=answering,
         owned_ehv=[answer.ehv_rows for answer in built],
         n_ehv=len(ehv_rows(state)),
-        sampled_order=sampled,
-        sampled_stratum=state.feeders.stratum[sampled].astype(np.int64),
-        sampled_pss=state.feeders.pss[sampled].astype(np.int64),
-        sampled_consumers=state.feeders.n_consumers[sampled].astype(np.int64),
-        unresolved_consumers=unresolved.reshape(n_pss, N_STRATA).astype(np.float64),
+        sampled_order=rows,
+        sampled_stratum=state.feeders.stratum[rows].astype(np.int64),
+        sampled_pss=state.feeders.pss[rows].astype(np.int64),
+        sampled_consumers=state.feeders.n_consumers[rows].astype(np.int64),
+        unresolved_consumers=consumers.astype(np.float64).reshape(n_pss, N_STRATA),
     )

@@ -9,7 +9,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from twin.meters.register import register_wh
-from twin.powerflow.lv import solve_tile
 from twin.results.schema import arrow_schema
 from twin.results.storage import FileRecord
 from twin.simulation.population import FeederPart, Population
@@ -72,18 +71,14 @@ def used_by_step(solver: BlockSolver, block: BlockState, arm: int, rows: NDArray
     every_step = np.arange(steps, dtype=np.uint8)
     out = np.zeros((len(rows), steps))
     result = block.arms[arm]
-    for part in population.feeders:
+    for position, part in enumerate(population.feeders):
         inside = np.flatnonzero((rows >= part.rows.start) & (rows < part.rows.stop))
         if len(inside) == 0:
             continue
-        kw = solver.after_response(block, arm, part.rows, solver.draw(block, part.rows))
-        zips = population.consumers.zips[part.rows]
-        by_step = np.zeros((len(kw), steps))
-        for k in dts_of(part, rows[inside]):
-            solve_tile(
-                part.net.lv, k, kw, zips, result.v_dt_pu[part.dts][k], every_step, solver.hours, solver.lv_options,
-                solver.work.lv_scratch, solver.work.tiles, by_step,
-            )  # fmt: skip
+        v_dt = solver.final_voltages(block, arm, position, result.v_head_pu[position])
+        by_step = np.zeros((part.rows.stop - part.rows.start, steps))
+        dts = np.array(dts_of(part, rows[inside]), np.int64)
+        solver.solve_exactly(block, arm, position, dts, v_dt, every_step, by_step)
         out[inside] = by_step[rows[inside] - part.rows.start]
     return out
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from twin.datapack import read_yaml
 from twin.demand.response import ces_factors, consumer_elasticities, probabilities_over
 from twin.economics.billing import BillColumns
-from twin.economics.prices import above_block_prices, consumer_state_prices
-from twin.economics.rates import FREE_WH, RateTable
+from twin.economics.prices import above_block_prices, consumer_state_prices, plans
+from twin.economics.rates import FREE_PER_PERIOD, FREE_RULE, FREE_WH, RateTable
 from twin.simulation.plan import PointPlan, month_end
 from twin.simulation.population import Consumers
 from twin.units import WH_PER_KWH
@@ -82,6 +82,24 @@ class Response:
         factors : array, shape (n_rows, n_zones)
             1 where an arm does not reach, or changes no price.
         """
+        rates, base_rates = self.rates(arm, date), self.rates(BASELINE, date)
+        factors = np.ones_like(base_kwh)
+        chosen = np.flatnonzero(self._reached(base_rates, rates, rows_of(self.columns, rows)))
+        if len(chosen):
+            factors[chosen] = self._reached_factors(arm, date, chosen + rows.start, base_kwh[chosen], meters)
+        return factors
+
+    def _reached(self, base_rates: RateTable, rates: RateTable, columns: BillColumns) -> NDArray[np.bool_]:
+        """Whose rates differ between the baseline and an arm. Shape (n,)."""
+        before, after = np.empty(len(columns.category), np.uint8), np.empty(len(columns.category), np.uint8)
+        plans(base_rates, columns, before)
+        plans(rates, columns, after)
+        return ~same_rates(base_rates, rates)[columns.category, before, after]
+
+    def _reached_factors(
+        self, arm: int, date: dt.date, rows: NDArray[np.int64], base_kwh: NDArray[np.float64], meters: MeterState
+    ) -> NDArray[np.float64]:
+        """`factors` of consumers whose rates change, shape (n_rows, n_zones)."""
         columns = rows_of(self.columns, rows)
         rates, base_rates = self.rates(arm, date), self.rates(BASELINE, date)
         to_date, rest = self._forecast(date, rows, meters, arm)
@@ -119,7 +137,7 @@ class Response:
         return prices
 
     def _forecast(
-        self, date: dt.date, rows: slice, meters: MeterState, arm: int
+        self, date: dt.date, rows: NDArray[np.int64], meters: MeterState, arm: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Month to date and expected rest (this day included) by zone, shape (n, n_zones). [kWh]"""
         assert self.expected_day_kwh is not None, "the world must set the expected day first"
@@ -150,6 +168,22 @@ class Response:
         out = np.zeros(len(limit))
         probabilities_over(to_date, rest, limit, self.forecast_cv, out)
         return out
+
+
+def same_rates(base: RateTable, arm: RateTable) -> NDArray[np.bool_]:
+    """Does a category on a plan of ``base`` pay as on a plan of ``arm``, whatever its use? Shape (C, plans, plans)."""
+
+    def by_plan(rates: RateTable) -> NDArray[np.int64]:
+        parts = (rates.by_plan[:, :, FREE_RULE:], rates.gross_rate, rates.subsidy_rate, rates.multiplier)
+        return np.concatenate([part.reshape(*part.shape[:2], -1) for part in parts], axis=2)
+
+    same = (by_plan(base)[:, :, None] == by_plan(arm)[:, None]).all(axis=3)
+    same &= (base.by_category == arm.by_category).all(axis=1)[:, None, None]
+    same &= (base.slab_end_wh == arm.slab_end_wh).all(axis=1)[:, None, None]
+    if not (np.array_equal(base.limit_group, arm.limit_group) and np.array_equal(base.limit_wh, arm.limit_wh)):
+        same &= (arm.by_plan[:, :, FREE_RULE] != FREE_PER_PERIOD)[:, None]
+        same &= (base.by_plan[:, :, FREE_RULE] != FREE_PER_PERIOD)[:, :, None]
+    return same
 
 
 def rows_of(columns: BillColumns, rows: slice | NDArray[np.int64]) -> BillColumns:

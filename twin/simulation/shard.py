@@ -22,10 +22,11 @@ from twin.kernels import instruction_set, source_hash
 from twin.results.storage import FileRecord, Storage
 from twin.simulation.billing_month import bill_files
 from twin.simulation.block import BlockSolver, BlockState
+from twin.simulation.border import WIDE_LIMIT_PU
 from twin.simulation.checkpoint import read_meters, write_meters
 from twin.simulation.harvest import mean_field_answer
 from twin.simulation.manifest import process_usage
-from twin.simulation.messages import ArmAnswer, BlockQuestion, BuildAnswer, CommitAnswer, MeanFieldAnswer
+from twin.simulation.messages import ArmAnswer, BlockQuestion, BuildAnswer, CommitAnswer, MeanFieldAnswer, Only
 from twin.simulation.meter_state import MeterState, start_of_month
 from twin.simulation.plan import PointPlan
 from twin.simulation.population import Population, build_population
@@ -96,7 +97,8 @@ class Shard:
         return BuildAnswer(
             consumers=len(population.consumers),
             simulated_feeders=np.array([part.feeder for part in population.feeders], np.int64),
-            sampled_feeders=population.sampled_feeders,
+            sampled_feeders=population.standing_for("sampled"),
+            scout_feeders=population.standing_for("scouts"),
             ehv_rows=population.ehv_row,
             files=files,
             bytes_static=population.consumers.nbytes + self.solver.network_bytes,
@@ -146,6 +148,7 @@ class Shard:
         assert solved.number == block, f"block {solved.number} was solved, {block} is to be committed"
         name = f"{stem}-s{self.spec.owned_pss[0]:05d}-a{shared.attempt:06d}"
         began = time.perf_counter()
+        self.solver.accept(solved)
         mismatch = verify_sample(self.solver, solved, v_pss_pu)
         files = block_files(shared, name, self.world, self.solver, solved)
         files += reading_files(shared, name, self.world, self.meters, self.solver, solved, reading_ids)
@@ -174,16 +177,19 @@ class Shard:
         return count_shard(world, self.solver, group)
 
     def mean_field(
-        self, date: dt.date, weather: Weather, v_pss_pu: NDArray[np.float64], first: bool, sampled_only: bool
+        self, date: dt.date, weather: Weather, v_pss_pu: NDArray[np.float64], first: bool, only: Only
     ) -> MeanFieldAnswer:
-        """A round of a day of expected demand at the given PSS voltages, shape (n_owned_pss, steps)."""
+        """A round of a day of expected demand at the given PSS voltages, shape (n_owned_pss, steps).
+
+        The day's expectation is the same in every replicate's world.
+        """
         if not hasattr(self, "world"):
             self.world = open_world(self.shared.points[0], 0, self.population)
         steps = v_pss_pu.shape[1]
         if first:
             self.mean_solver = BlockSolver(self.population, steps)
             self.mean_block = BlockState.of_mean_field(self.world, date, weather, self.mean_solver)
-        question = BlockQuestion(-1, (0,), v_pss_pu[None], first, sampled_only)
+        question = BlockQuestion(-1, (0,), v_pss_pu[None], first, WIDE_LIMIT_PU, only)
         answer = self.mean_solver.solve(self.mean_block, question)[0]
         return mean_field_answer(self.population, self.mean_block, answer, self.mean_solver.hours)
 
