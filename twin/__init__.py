@@ -9,14 +9,20 @@ from twin import kernels as _kernels
 _kernels.prepare()
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load_scenario", "open_run", "run"]
+__all__ = ["__version__", "load_scenario", "open_run", "run", "run_timeseries"]
 
 if TYPE_CHECKING:
     from twin.results.reader import open_run
     from twin.runner import run
     from twin.scenario import load_scenario
+    from twin.timeseries import run_timeseries
 
-_HOMES = {"load_scenario": "twin.scenario", "run": "twin.runner", "open_run": "twin.results.reader"}
+_HOMES = {
+    "load_scenario": "twin.scenario",
+    "run": "twin.runner",
+    "open_run": "twin.results.reader",
+    "run_timeseries": "twin.timeseries",
+}
 
 
 def __getattr__(name: str) -> Any:

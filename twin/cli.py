@@ -147,6 +147,42 @@ def grid(
 
 
 @app.command()
+def powerflow(
+    network: Annotated[
+        str,
+        typer.Argument(metavar="NET", help="pandapower JSON, Excel, MATPOWER, or a SimBench code", show_default=False),
+    ],
+    profiles: Annotated[
+        Path | None, typer.Option(help="Parquet or CSV: step, element, index, p_mw, q_mvar [default: table values]")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="folder for the result tables, new or empty")] = None,
+    solver: Annotated[str, typer.Option(help="auto, radial or newton")] = "auto",
+) -> None:
+    """Power flow of any pandapower network for every step of its profiles."""
+    from twin.progress import reporter
+    from twin.timeseries.printing import print_summary
+    from twin.timeseries.run import run_quietly, run_to_folder
+
+    progress = reporter(ERR)
+    progress.phase("power flow")
+
+    def advance(done: int, total: int, steps: int) -> None:
+        progress.advance(done, total, f"{steps} steps")
+
+    try:
+        if out is None:
+            summary = run_quietly(network, profiles, solver=solver, progress=advance)
+        else:
+            summary = run_to_folder(network, profiles, out, solver=solver, progress=advance)
+    finally:
+        progress.close()
+    print_summary(summary, OUT)
+    if out is not None:
+        OUT.print(str(out), highlight=False, markup=False)
+    raise typer.Exit(3 if summary["failures"] else 0)
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of scenario files, for editors."""
     from twin.scenario.json_schema import scenario_schema

@@ -17,6 +17,7 @@ MAY_IMPORT = {
     **dict.fromkeys(MODELS, BASE),
     "grid": BASE | {"powerflow"},  # the array layouts that power flow defines
     "scenario": BASE | {"grid", "economics"},  # names of districts; what an arm makes of a tariff and its zones
+    "timeseries": BASE | {"powerflow"},  # any pandapower network, on the same kernels
     "results": BASE,
     "analysis": BASE | {"results"},
     "report": BASE | {"results", "analysis"},
