@@ -116,6 +116,19 @@ def report(
 
 
 @app.command()
+def compare(
+    run_folders: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="run folders", show_default=False)],
+    out: Annotated[Path, typer.Option(help="file to write")] = Path("compare.html"),
+) -> None:
+    """Set two or more runs side by side: what differs, whether differences are effects, and how large they are."""
+    from twin.report.comparison.page import write_comparison
+    from twin.results.reader import open_run
+
+    runs = [(folder, open_run(folder)) for folder in run_folders]
+    OUT.print(str(write_comparison(runs, out)), highlight=False, markup=False)
+
+
+@app.command()
 def digest(
     run_folder: Annotated[str, typer.Argument(metavar="RUN", help="run folder", show_default=False)],
 ) -> None:

@@ -20,6 +20,8 @@ COLOURS = ("#595959", "#332288", "#DD7711", "#117733", "#CC3399", "#1A9FC4")
 DASHES = ("dot", "solid", "dash", "dashdot", "longdash", "longdashdot")
 SVG_DASHES = ("2 3", "", "7 4", "7 3 2 3", "11 4", "11 3 2 3")
 MARKERS = ("circle", "circle", "diamond", "square", "triangle-up", "x")
+RUN_MARKERS = ("circle", "diamond", "square", "triangle-up", "x", "triangle-down")
+"""Where runs are compared, the marker tells the run and the colour the arm."""
 MOST_OVERLAID, MOST_LISTED = 3, 5
 """Treatments drawn over each other, and with a row each (guide, section 4.2)."""
 
@@ -68,6 +70,8 @@ class Arm:
     """The arm's own name."""
     sweep: str
     """Swept values as table `cases` writes them."""
+    run: int | None = None
+    """Position of the run where several are compared."""
 
     @property
     def clean_base(self) -> str:
@@ -107,7 +111,7 @@ class Arm:
     @property
     def marker(self) -> str:
         """Marker name of the chart library."""
-        return MARKERS[self.style]
+        return MARKERS[self.style] if self.run is None else RUN_MARKERS[self.run % len(RUN_MARKERS)]
 
 
 class Facts:

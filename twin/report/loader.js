@@ -38,16 +38,12 @@
     });
   }
 
-  let opened = [];
   window.addEventListener("beforeprint", function () {
     moveTables(true);
-    opened = Array.from(document.querySelectorAll("details.print-open:not([open])"));
-    opened.forEach(function (fold) { fold.open = true; });
     drawAll(true);
   });
   window.addEventListener("afterprint", function () {
     moveTables(false);
-    opened.forEach(function (fold) { fold.open = false; });
     drawAll(false);
   });
 

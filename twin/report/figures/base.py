@@ -163,6 +163,7 @@ def dot_sample(colour: str, marker: str = "circle", hollow: bool = False) -> Mar
         "diamond": '<path d="M8 1l6 6-6 6-6-6z" {}/>',
         "square": '<rect x="3" y="2" width="10" height="10" {}/>',
         "triangle-up": '<path d="M8 1l7 12H1z" {}/>',
+        "triangle-down": '<path d="M8 13l7-12H1z" {}/>',
         "x": '<path d="M3 2l10 10M13 2L3 12" {}/>',
     }
     fill = "#FFFFFF" if hollow else colour

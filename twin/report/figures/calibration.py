@@ -158,10 +158,10 @@ def _name(facts: Facts, row: Row) -> str:
 
 
 def _value(facts: Facts, row: Row) -> str:
-    return numbers.with_unit(_number(row, row["value"], _decimals(row)), _unit(facts, row))
+    return numbers.with_unit(shown(row, row["value"], _decimals(row)), unit_words(facts, row))
 
 
-def _number(row: Row, value: float, decimals: int) -> str:
+def shown(row: Row, value: float, decimals: int) -> str:
     """A value of a row as read: an hour of the day as a clock time (24:30 is half past midnight), else a number."""
     if row["unit"] not in HOURS:
         return numbers.number(value, decimals)
@@ -169,7 +169,10 @@ def _number(row: Row, value: float, decimals: int) -> str:
     return f"{minutes // 60:02d}:{minutes % 60:02d}"
 
 
-def _unit(facts: Facts, row: Row) -> str:
+def unit_words(facts: Facts, row: Row) -> str:
+    """The unit a row's values are read in."""
+    if row["unit"] in HOURS:
+        return facts.t.text("unit.clock")
     return clean(facts.t.name("unit", row["unit"]), 12)
 
 
@@ -179,15 +182,15 @@ def _decimals(row: Row) -> int:
 
 def _line(facts: Facts, row: Row) -> tuple[str, ...]:
     decimals = max(numbers.decimals_for_figures(max(abs(row["target_low"]), 1e-9)), 0)
-    ends = [_number(row, row[name], decimals) for name in ("target_low", "target_high")]
+    ends = [shown(row, row[name], decimals) for name in ("target_low", "target_high")]
     published = ends[0] if ends[0] == ends[1] else facts.t.text("number.span", low=ends[0], high=ends[1])
     sampled = row["low"] is not None and row["high"] is not None
     return (
         clean(row["quantity"]),
         clean(row["period"]),
-        _unit(facts, row),
+        unit_words(facts, row),
         published,
-        _number(row, row["value"], _decimals(row)),
+        shown(row, row["value"], _decimals(row)),
         numbers.span(row["low"], row["high"], _decimals(row)) if sampled else facts.t.text("value.not_estimated"),
         facts.t.text("use.fitted" if row["fitted"] else "use.held_out"),
         facts.t.text("calibration.met" if is_met(row) else "calibration.missed"),
@@ -206,7 +209,7 @@ def _verdicts(facts: Facts, rows: Sequence[Row]) -> list[str]:
 
 
 def _outside(facts: Facts, row: Row) -> str:
-    published = numbers.with_unit(_line(facts, row)[3], _unit(facts, row))
+    published = numbers.with_unit(_line(facts, row)[3], unit_words(facts, row))
     key = f"fig11.{'near' if is_met(row) else 'miss'}.{side(row)}"
     words = facts.t.text(key, quantity=_name(facts, row), value=_value(facts, row), published=published)
     return f"{words} {cause(facts, row, _decimals(row))}"

@@ -35,11 +35,11 @@ class Curves:
 
 def build(facts: Facts) -> list[base.Figure]:
     """The mean day of the state, of resolved districts, and the state's peak day in runs of several days."""
-    figures = [_figure(facts, "2", "mean", _state(facts, None), facts.area_name("state"))]
+    figures = [_figure(facts, "2", "mean", state_curves(facts, None), facts.area_name("state"))]
     extra: list[tuple[str, Curves, str]] = []
     if facts.days > 1:
         day = facts.rows("select interval_start::date as day from system order by sent_mw desc, 1 limit 1")[0]["day"]
-        extra.append(("peak", _state(facts, day), facts.area_name("state")))
+        extra.append(("peak", state_curves(facts, day), facts.area_name("state")))
     for district in facts.resolved_districts[:2]:
         curves = _district(facts, district)
         if curves.mw:
@@ -49,7 +49,7 @@ def build(facts: Facts) -> list[base.Figure]:
     return figures
 
 
-def _state(facts: Facts, day: Any) -> Curves:
+def state_curves(facts: Facts, day: Any) -> Curves:
     """Load at the state's boundary: one day, or the mean over all days step by step."""
     where = f"where interval_start::date = date '{day}'" if day else ""
     order = f'{where} order by "case", hour(interval_start), minute(interval_start), interval_start'
@@ -81,7 +81,7 @@ def _curves(facts: Facts, by_case: Mapping[int, FloatArray]) -> Curves:
     return Curves(hours, {name: np.array(values) for name, values in mw.items()})
 
 
-def _band(differences: FloatArray) -> tuple[FloatArray, FloatArray] | None:
+def paired_band(differences: FloatArray) -> tuple[FloatArray, FloatArray] | None:
     """Band of paired differences over replicates: range up to 18, 5th to 95th percentile from 19, none for one."""
     if len(differences) < 2:
         return None
@@ -111,7 +111,7 @@ def _figure(facts: Facts, number: str, kind: str, curves: Curves, area: str) -> 
         table=_table(facts, curves.hours, mean, changes, area),
         csv_header=("time_ist", "arm", "replicate", "sent_mw"),
         csv_rows=[
-            (_clock(hour), arm.name, replicate, float(values[step]))
+            (clock(hour), arm.name, replicate, float(values[step]))
             for arm in arms
             for replicate, values in enumerate(curves.mw[arm.name])
             for step, hour in enumerate(curves.hours)
@@ -125,19 +125,19 @@ def _chart(
     facts: Facts, hours: FloatArray, mean: Mapping[str, FloatArray], changes: Mapping[Arm, FloatArray]
 ) -> base.Chart:
     top = max(float(values.max()) for values in mean.values())
-    data = [_line(facts.arm(name), hours, values, "y", 1) for name, values in mean.items()]
+    data = [load_line(facts.arm(name), hours, values, "y", 1) for name, values in mean.items()]
     scale = float(setting("least_difference_axis")) / 100 * float(mean[facts.reference.name].max())
     low, high = -scale, scale
     for arm, difference in changes.items():
-        band = _band(difference)
+        band = paired_band(difference)
         if band is not None:
-            data.append(_band_trace(arm, hours, band))
+            data.append(band_trace(arm, hours, band))
             low, high = min(low, float(band[0].min())), max(high, float(band[1].max()))
         average = difference.mean(axis=0)
         low, high = min(low, float(average.min())), max(high, float(average.max()))
-        data.append(_line(arm, hours, average, "y2", 3 if scale < 100 else 1))
+        data.append(load_line(arm, hours, average, "y2", 3 if scale < 100 else 1))
     low, high = base.nice_range(low, high, scale)
-    shapes, labels, short = _windows(facts)
+    shapes, labels, short = tariff_windows(facts)
     if changes:
         shapes.append(base.rule(0, 24, 0, 0, xref="x", yref="y2"))
     ends = _end_labels(changes, low, high)
@@ -164,7 +164,8 @@ def _chart(
     return base.Chart(data, look, height, narrow, small, print_height=PRINT_HEIGHT)
 
 
-def _line(arm: Arm, hours: FloatArray, values: FloatArray, axis: str, decimals: int) -> dict[str, Any]:
+def load_line(arm: Arm, hours: FloatArray, values: FloatArray, axis: str, decimals: int) -> dict[str, Any]:
+    """A curve over the hours of a day in the look of its arm, held to 24:00."""
     return {
         "type": "scatter",
         "mode": "lines",
@@ -177,7 +178,8 @@ def _line(arm: Arm, hours: FloatArray, values: FloatArray, axis: str, decimals: 
     }
 
 
-def _band_trace(arm: Arm, hours: FloatArray, band: tuple[FloatArray, FloatArray]) -> dict[str, Any]:
+def band_trace(arm: Arm, hours: FloatArray, band: tuple[FloatArray, FloatArray]) -> dict[str, Any]:
+    """A pale band in the colour of its arm."""
     low, high = band
     red, green, blue = (int(arm.colour[i : i + 2], 16) for i in (1, 3, 5))
     return {
@@ -194,7 +196,7 @@ def _band_trace(arm: Arm, hours: FloatArray, band: tuple[FloatArray, FloatArray]
     }
 
 
-def _windows(facts: Facts) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+def tariff_windows(facts: Facts) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
     """Tariff windows of the first treatment that has any: shading, labels, and labels for narrow screens."""
     shapes, labels, short = [], [], []
     for window in facts.windows:
@@ -245,7 +247,7 @@ def _title(facts: Facts, kind: str, hours: FloatArray, changes: Mapping[Arm, Flo
     if not average[step]:
         return facts.t.text("fig2.title.none", area=area)
     key = "fig2.title.lower" if average[step] < 0 else "fig2.title.higher"
-    return facts.t.text(key, arm=arm.label, size=_mw(abs(average[step])), time=_clock(hours[step]), area=area)
+    return facts.t.text(key, arm=arm.label, size=mw_words(abs(average[step])), time=clock(hours[step]), area=area)
 
 
 def _help(facts: Facts, changes: Mapping[Arm, FloatArray]) -> list[str]:
@@ -264,10 +266,10 @@ def _alt(facts: Facts, hours: FloatArray, mean: Mapping[str, FloatArray], change
         facts.t.text(
             "fig2.alt",
             arm=facts.reference.label,
-            high=_mw(flat[high]),
-            high_time=_clock(hours[high]),
-            low=_mw(flat[low]),
-            low_time=_clock(hours[low]),
+            high=mw_words(flat[high]),
+            high_time=clock(hours[high]),
+            low=mw_words(flat[low]),
+            low_time=clock(hours[low]),
         )
     ]
     for arm, difference in changes.items():
@@ -277,10 +279,10 @@ def _alt(facts: Facts, hours: FloatArray, mean: Mapping[str, FloatArray], change
             facts.t.text(
                 "fig2.alt.change",
                 arm=arm.label,
-                down=_mw(average[down], signed=True),
-                down_time=_clock(hours[down]),
-                up=_mw(average[up], signed=True),
-                up_time=_clock(hours[up]),
+                down=mw_words(average[down], signed=True),
+                down_time=clock(hours[down]),
+                up=mw_words(average[up], signed=True),
+                up_time=clock(hours[up]),
             )
         )
     return " ".join(parts)
@@ -301,15 +303,17 @@ def _table(
     for step in range(0, len(hours), every):
         levels = [numbers.number(float(values[step]), 1 if values.max() < 1000 else 0) for values in mean.values()]
         moved = [numbers.number(float(d.mean(axis=0)[step]), 1, signed=True) for d in changes.values()]
-        lines.append((_clock(hours[step]), *levels, *moved))
+        lines.append((clock(hours[step]), *levels, *moved))
     numeric = frozenset(range(1, len(header)))
     return base.Table(facts.t.text("fig2.caption", area=area), header, lines, numeric)
 
 
-def _mw(value: float, signed: bool = False) -> str:
+def mw_words(value: float, signed: bool = False) -> str:
+    """A load with its unit, two figures below 100 MW."""
     decimals = min(max(numbers.decimals_for_figures(value, 2), 0), 3) if abs(value) < 100 else 0
     return numbers.with_unit(numbers.number(float(value), decimals, signed), "MW")
 
 
-def _clock(hour: float) -> str:
+def clock(hour: float) -> str:
+    """``21:45`` of an hour of the day."""
     return f"{int(hour):02d}:{round(hour % 1 * 60):02d}"
