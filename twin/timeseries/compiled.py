@@ -32,7 +32,7 @@ from pandapower.pypower.idx_gen import GEN_BUS, GEN_STATUS, PG, VG
 from twin.errors import NetworkError, Problem
 from twin.powerflow.branch_model import Branches, ComplexArray, FloatArray, IntArray
 from twin.powerflow.branch_sweep import ZipShares
-from twin.timeseries.defects import Defects, repair
+from twin.timeseries.defects import Defect, Defects, repair
 from twin.timeseries.profiles import TABLE_COLUMNS, Profiles, table_sum
 
 TOLERANCE_MVA = 1e-10
@@ -80,6 +80,8 @@ class Case:
     """Generators without a profile. (n_buses,)"""
     elements: dict[str, Element]
     defects: Defects
+    defects_at: dict[int, list[Defect]]
+    """Defects of sources and generators by the bus whose voltage they hold."""
 
     @property
     def n_buses(self) -> int:
@@ -186,15 +188,27 @@ def _case(net: Any, work: Any, ppc: dict[str, Any], ppci: dict[str, Any], profil
         shares = {name: (np.zeros(n), np.zeros(n)) for name in shares}
     zips = ZipShares(*(column for i, z in shares.values() for column in (1 - i - z, np.ascontiguousarray(i), z.copy())))
     rows = np.flatnonzero(on)
+    bus_of_net = np.where((lookup >= 0) & (lookup < n), lookup, -1)
+    p_load = bus[:, PD] / base
+    p_load[[at for at in _standing(work, bus_of_net, defects.powers) if at >= 0]] = np.nan
+    defects_at: dict[int, list[Defect]] = {}
+    for defect, at in zip(defects.sources, _standing(work, bus_of_net, defects.sources), strict=True):
+        defects_at.setdefault(at, []).append(defect)
     return Case(
         net=work, ppc=ppc, base_mva=base,
-        bus_of_net=np.where((lookup >= 0) & (lookup < n), lookup, -1),
+        bus_of_net=bus_of_net,
         branches=_branches(ppc["branch"][rows]), branch_rows=rows,
-        y_bus=(bus[:, GS] + 1j * bus[:, BS]) / base, p_load=bus[:, PD] / base, q_load=bus[:, QD] / base,
+        y_bus=(bus[:, GS] + 1j * bus[:, BS]) / base, p_load=p_load, q_load=bus[:, QD] / base,
         zips=zips, fixed=fixed, holds=holds, v_start=v, p_gen=p_gen,
         elements={name: _element(net, work, name, of.index, n, base) for name, of in profiles.elements.items()},
-        defects=defects,
+        defects=defects, defects_at=defects_at,
     )  # fmt: skip
+
+
+def _standing(work: Any, bus_of_net: IntArray, defects: list[Defect]) -> list[int]:
+    """The bus of the case on which each element with a defect stands; -1 out of service."""
+    at = [work.bus.index.get_loc(work[defect.table].at[defect.index, "bus"]) for defect in defects]
+    return [int(bus_of_net[row]) for row in at]
 
 
 def _element(net: Any, work: Any, name: str, index: IntArray, n: int, base: float) -> Element:

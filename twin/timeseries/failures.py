@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from pandapower.pypower.idx_brch import BR_STATUS, F_BUS, T_BUS
 from scipy.sparse import coo_matrix
@@ -69,29 +68,11 @@ def not_a_number(case: Case, profiles: Profiles, part: Part, step: int) -> tuple
             good &= np.isfinite(profile.q_mvar[:, step])
         bad = here & ~good
         names += [f"{name} {index}" for index in profile.index[bad]]
-    if not names:
-        names = _table_not_a_number(case, profiles, part)
+    for defect in case.defects.powers:
+        row = case.net.bus.index.get_loc(case.net[defect.table].at[defect.index, "bus"])
+        if case.bus_of_net[row] in part.buses:
+            names.append(str(defect))
     return NOT_A_NUMBER, ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
-
-
-def _table_not_a_number(case: Case, profiles: Profiles, part: Part) -> list[str]:
-    """Elements without a profile whose table holds no number."""
-    names = []
-    for name, columns in TABLE_COLUMNS.items():
-        table = case.net[name]
-        if not len(table):
-            continue
-        here = np.isin(buses_of(case, table), part.buses)
-        values = table[[column for pair in columns for column in pair]].to_numpy(dtype=float)
-        profiled = profiles.elements[name].index.tolist() if name in profiles.elements else []
-        bad = here & ~np.isfinite(values).all(axis=1) & ~table.index.isin(profiled)
-        names += [f"{name} {index}" for index in table.index[bad]]
-    return names
-
-
-def buses_of(case: Case, table: pd.DataFrame) -> NDArray[np.int64]:
-    """The bus of the case of each row of an element table; -1 out of service."""
-    return case.bus_of_net[case.net.bus.index.get_indexer(table["bus"])]
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,10 @@ def inject(case: Case, profiles: Profiles, first: int, steps: int, into: Injecti
 
 
 def base_case(case: Case) -> tuple[ComplexArray, FloatArray]:
-    """Load and generation by the network's own tables, whatever the profiles say. (n_buses,) each. [pu]"""
+    """Load and generation by the network's own tables, whatever the profiles say; what is not a number counts as nothing.
+
+    (n_buses,) each. [pu]
+    """
     load, generated = case.p_load + 1j * case.q_load, case.p_gen.copy()
     for name, element in case.elements.items():
         on = element.bus >= 0
@@ -63,4 +66,4 @@ def base_case(case: Case) -> tuple[ComplexArray, FloatArray]:
             np.add.at(generated, bus, factor * element.table_mw[on])
         else:
             np.add.at(load, bus, factor * (element.table_mw[on] + 1j * element.table_mvar[on]))
-    return load, generated
+    return np.nan_to_num(load), np.nan_to_num(generated)

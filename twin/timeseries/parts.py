@@ -73,7 +73,7 @@ def cut(case: Case, solver: str) -> Cut:
         ends = np.concatenate([branches.f_bus[rows], branches.t_bus[rows]])
         part = Part(number, buses, rows, np.unique(ends[case.fixed[ends]]), SWEEP)
         part.defects = [defect for row in rows if row in by_branch for defect in by_branch[row]]
-        part.defects += [d for bus in (*part.sources, *buses) for d in case.defects.slack_buses.get(int(bus), ())]
+        part.defects += [d for bus in (*part.sources, *buses) for d in case.defects_at.get(int(bus), ())]
         part.suspects = [defect for row in rows if row in suspects for defect in suspects[row]]
         tree = None if part.defects else _tree(case, part)
         if part.defects:
@@ -86,7 +86,7 @@ def cut(case: Case, solver: str) -> Cut:
         parts.append(part)
     forest = _plant(case, parts, trees)
     _refuse_meshed(case, parts, solver)
-    slack_dead = np.array([bus for bus in case.defects.slack_buses if case.fixed[bus]], dtype=np.int64)
+    slack_dead = np.array([bus for bus in case.defects_at if bus >= 0 and case.fixed[bus]], dtype=np.int64)
     return Cut(parts, forest, dead, slack_dead)
 
 

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+TILE = 8
+"""Steps taken together, so that both layouts of a profile stay in the cache."""
 
 
 @nb.njit(cache=True)
@@ -71,7 +73,9 @@ def add_elements(
     bus: IntArray, factor: FloatArray, values: FloatArray, first: int, steps: int, out: FloatArray
 ) -> None:
     """``out[bus[e], t] += factor[e] * values[e, first + t]`` for elements that stand on a bus (``bus >= 0``)."""
-    for e in range(len(bus)):
-        if bus[e] >= 0:
-            for t in range(steps):
-                out[bus[e], t] += factor[e] * values[e, first + t]
+    for begin in range(0, steps, TILE):
+        end = min(begin + TILE, steps)
+        for e in range(len(bus)):
+            if bus[e] >= 0:
+                for t in range(begin, end):
+                    out[bus[e], t] += factor[e] * values[e, first + t]

@@ -65,6 +65,11 @@ class _Rows:
     p_mw: FloatArray
     q_mvar: FloatArray
 
+    @property
+    def by_step(self) -> bool:
+        """Whether the rows come step by step rather than element by element: the dense arrays are laid out likewise."""
+        return len(self.step) < 2 or bool(self.step[0] == self.step[1])
+
 
 def read_profiles(source: Any, net: Any) -> Profiles:
     """Read and check profiles against a network.
@@ -224,12 +229,13 @@ def _element(
     if not len(used):
         return None
     active, reactive = TABLE_COLUMNS[name]
-    shape = (len(used), n_steps)
-    p_mw = np.repeat(table_sum(table, active)[used, None], n_steps, axis=1)
-    q_mvar = np.repeat(table_sum(table, reactive)[used, None], n_steps, axis=1)
+    shape, order = (len(used), n_steps), "F" if rows.by_step else "C"
+    p_mw, q_mvar = (np.empty(shape, order=order) for _ in range(2))  # type: ignore[call-overload]
+    p_mw[:] = table_sum(table, active)[used, None]
+    q_mvar[:] = table_sum(table, reactive)[used, None]
     position = np.full(len(index), -1, dtype=np.int64)
     position[used] = np.arange(len(used))
-    seen = np.zeros(shape, dtype=np.uint8)
+    seen = np.zeros(shape, dtype=np.uint8, order=order)  # type: ignore[call-overload]
     twice = fill(
         rows.code, code, step_ids, place, rows.index, row_of, low, position, rows.p_mw, rows.q_mvar, p_mw, q_mvar, seen
     )

@@ -26,6 +26,8 @@ TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """Result tables: the column that names the element, and those of its results, with pandapower's names."""
 SUMMARY_FILE = "summary.json"
+ROWS_OF_INDEX = 2**16
+"""About how many rows of a table's index column are really there; the others point to them."""
 
 
 def schema_of(table: str) -> pa.Schema:
@@ -172,6 +174,11 @@ class ParquetSink:
 
 
 def _table(name: str, steps: IntArray, index: IntArray, values: list[FloatArray]) -> pa.Table:
-    """A long table; the values are not copied."""
-    columns = [np.repeat(steps, len(index)), np.tile(index, len(steps)), *(column.ravel() for column in values)]
-    return pa.Table.from_arrays([pa.array(column) for column in columns], schema=schema_of(name))
+    """A long table; the values are not copied, and the index column is one array over and over."""
+    label = np.empty((len(steps), len(index)), dtype=np.int64)
+    label[:] = steps[:, None]
+    rows, once = label.size, max(1, ROWS_OF_INDEX // len(index))
+    tile = pa.array(np.tile(index, min(once, len(steps))))
+    chunks = [tile] * (rows // len(tile)) + [tile.slice(0, rows % len(tile))]
+    columns = [pa.array(label.ravel()), pa.chunked_array(chunks), *(pa.array(column.ravel()) for column in values)]
+    return pa.Table.from_arrays(columns, schema=schema_of(name))
