@@ -57,6 +57,8 @@ class Made:
     points: Sequence[str] = ("{}",)
     place: str = "Sheohar"
     manifest: dict[str, Any] = field(default_factory=dict)
+    scenario: dict[str, Any] = field(default_factory=dict)
+    feeder_weight: float = 200.0
 
 
 def make_run(folder: Path, made: Made | None = None) -> Path:
@@ -71,7 +73,7 @@ def make_run(folder: Path, made: Made | None = None) -> Path:
         data = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows, schema=arrow_schema(name))
         files.append(storage.write_table(f"tables/{name}/case=0/part.parquet", name, data))
     write_commit(storage, Commit(BlockKey("2analysis"), 1, tuple(files)))
-    storage.write_bytes("scenario.yaml", yaml.safe_dump(_scenario(made), allow_unicode=True).encode())
+    storage.write_bytes("scenario.yaml", yaml.safe_dump(_scenario(made) | made.scenario, allow_unicode=True).encode())
     storage.write_json("manifest.json", _manifest(made) | made.manifest)
     return folder
 
@@ -220,7 +222,7 @@ class _Tables:
             {
                 "feeder_id": i, "code": f"F-{i:05d}", "pss_id": i // 5, "gss_id": "G", "district": self.made.place if i < 8 else "Gaya",  # noqa: E501
                 "discom": "NBPDCL", "feeder_class": classes[i % 4], "stratum": i % 4, "resolved": i < 8, "sampled": i >= 8,  # noqa: E501
-                "weight": 1.0 if i < 8 else 200.0, "consumers": 3000, "dts": 40,
+                "weight": 1.0 if i < 8 else self.made.feeder_weight, "consumers": 3000, "dts": 40,
             }
             for i in range(20)
         ]  # fmt: skip
