@@ -85,12 +85,12 @@ def exact(tree: Tree) -> Layers:
 
 
 def by_equivalents(tree: Tree) -> Layers:
-    """Every tile solved once, at an expected voltage; from then on its equivalents, within the limit. Default solvers."""
+    """Every tile solved once, at an expected voltage; from then on its equivalents, within the limit."""
     return _iterate(tree, EQUIVALENT_LIMIT_PU, Solvers(lv_options(), radial_options()))
 
 
 def _iterate(tree: Tree, limit_pu: float, solvers: Solvers) -> Layers:
-    """Feeders and 33 kV tree in turn until no PSS voltage moves; taps and capacitors stay from the first exchange on."""
+    """Feeders and 33 kV tree in turn until no PSS voltage moves; taps and capacitors stay after the first exchange."""
     steps, n_pss = tree.steps, len(tree.pss.gss)
     base_mva = tree.above.sn_mva
     trees, rules = build_trees(tree.above, tree.pss, base_mva), control_rules(base_mva)

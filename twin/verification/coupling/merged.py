@@ -119,9 +119,7 @@ def pole_parts(feeder: BalancedFeeder, loaded: NDArray[np.int64], n_poles: int, 
     return np.array([np.bincount(pole, weights=kw * law, minlength=n_poles) for law in laws.T])[:, loaded]
 
 
-def _set_loads(
-    net: pp.pandapowerNet, rows: FeederRows, parts: NDArray[np.float64], v0_pu: NDArray[np.float64]
-) -> None:
+def _set_loads(net: pp.pandapowerNet, rows: FeederRows, parts: NDArray[np.float64], v0_pu: NDArray[np.float64]) -> None:
     for table, index, (p, q) in (
         (net.load, rows.loads, parts[[2, 5]] + parts[[1, 4]] * v0_pu / 2),
         (net.shunt, rows.shunts, parts[[0, 3]] + parts[[1, 4]] / (2 * v0_pu)),

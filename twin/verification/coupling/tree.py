@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandapower as pp
@@ -17,10 +18,9 @@ from pandapower.toolbox import select_subnet
 from twin.datapack import read_yaml
 from twin.demand.columns import draw_columns_and_zip
 from twin.demand.draw import DayTables, day_tables, draw_tile, padded
-from twin.demand.panel import design_kind_kw
 from twin.demand.weather import DAY_STEPS, GeneratedWeather
 from twin.grid.feeder import FeederStatic, build_feeder
-from twin.grid.state import StateGrid, build_state
+from twin.grid.state import StateGrid
 from twin.grid.tables import FEEDER_CLASSES
 from twin.grid.transmission import GSS_KV, bus_name, new_transmission
 from twin.grid.transmission_full import PssColumns
@@ -30,8 +30,8 @@ from twin.powerflow.lv import LANES
 from twin.powerflow.lv_tiles import LvTiles
 from twin.simulation.feeder_block import FeederNet
 from twin.simulation.population import feeder_net
+from twin.verification.synthetic import SEED, planning_kw, state_grid
 
-SEED = 2026
 DATE = dt.date(2026, 6, 10)
 HOURS = (5.0, 13.0, 20.5)
 """Looked at: a light hour, farm pumps at work, the evening peak."""
@@ -83,10 +83,10 @@ def choose_gss(state: StateGrid) -> int:
     return int(np.where(fits, size, np.inf).argmin())
 
 
+@lru_cache(maxsize=1)
 def build_tree() -> Tree:
-    """Synthesise the tree and draw its demand."""
-    design_kw = design_kind_kw(SEED)
-    state = build_state(SEED, design_kw)
+    """Synthesise the tree and draw its demand; kept for the cases that look at it, and not to be changed by them."""
+    state, design_kw = state_grid(), planning_kw()
     gss = choose_gss(state)
     rows = np.flatnonzero(state.pss.gss == gss)
     return Tree(state.gss.name[gss], _above(state, gss), _columns(state, gss, rows), _feeders(state, rows, design_kw))
