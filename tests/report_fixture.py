@@ -95,8 +95,8 @@ def _manifest(made: Made) -> dict[str, Any]:
     levels = ("lv_dt", "11kv", "33kv", "ehv")
     limits = (1e-5, 1e-6, 1e-6, 1e-6)
     assumed = [
-        ("response.substitution.urban_home", "U(0.02, 0.08)", "assumed", "twin/data/priors.yaml"),
-        ("response.daily.home", "U(-0.10, 0)", "assumed", "twin/data/priors.yaml"),
+        ("substitution_urban_home", "U(0.02, 0.08)", "assumed", "twin/data/priors.yaml"),
+        ("daily_urban_home", "U(-0.10, 0)", "assumed", "twin/data/priors.yaml"),
         ("transmission.line_reactor_share", 0.6, "assumed", "design rule"),
         ("grid.dt_utilisation_median", 0.57, "assumed", "judgement"),
         ("tariff.bihar-2026-27.prepaid_rebate.inr_per_kwh", 0.25, "assumed", "not found for this year"),
@@ -390,8 +390,8 @@ class _Tables:
             ("evening_peak", arm, parameter, low, high, a, b, confidence)
             for arm in self.made.arms[1:]
             for parameter, low, high, a, b, confidence in (
-                ("response.substitution.urban_home", 0.02, 0.2, -58.0, -340.0, "assumed"),
-                ("response.daily.home", -0.1, 0.0, -210.0, -150.0, "assumed"),
+                ("substitution_urban_home", 0.02, 0.2, -58.0, -340.0, "assumed"),
+                ("daily_urban_home", -0.1, 0.0, -210.0, -150.0, "assumed"),
                 ("weather.rise_c", 0.0, 3.0, -180.0, -215.0, "recalled"),
             )
         ]
@@ -405,7 +405,7 @@ class _Tables:
             ("C21", "Consumers all", "Mar-Jul 2025", "million", 21.2, 21.6, 21.2, 21.2, 21.2, True, "found"),
             ("C23", "Domestic consumers", "Jul-Aug 2025", "million", 18.66, 18.9, 18.7, 18.7, 18.7, True, "found"),
             ("C24", "Domestic consumers at or under 125 kWh a month", "July 2025", "million", 16.794, 16.794, 14.9, 14.4, 15.4, False, "found"),  # noqa: E501
-            ("H01", "Hour of the peak", "June 2025", "hour", 21.75, 22.5, 21.9, 21.9, 21.9, False, "found"),
+            ("C02h", "Hour of the peak", "June 2025", "h", 21.75, 22.5, 21.9, 21.9, 21.9, False, "found"),
         ]  # fmt: skip
         return [dict(zip(arrow_schema("calibration").names, row, strict=True)) for row in rows]
 

@@ -20,9 +20,18 @@ def _entries() -> dict[str, dict[str, str]]:
 
 
 class Catalogue:
-    """The catalogue in one language. A key that is missing is a defect and raises KeyError."""
+    """The catalogue in one language. A key that is missing is a defect and raises KeyError.
+
+    Raises
+    ------
+    ValueError
+        If an entry lacks the language.
+    """
 
     def __init__(self, language: str = "en") -> None:
+        known = set.intersection(*(set(entry) for entry in _entries().values()))
+        if language not in known:
+            raise ValueError(f"there is no language '{language}' in the catalogue; it has {', '.join(sorted(known))}")
         self.language = language
         self._text = {key: entry[language] for key, entry in _entries().items()}
 
@@ -37,6 +46,11 @@ class Catalogue:
     def has(self, key: str) -> bool:
         """Is there such an entry?"""
         return key in self._text
+
+    def data(self, text: object, limit: int = LABEL_LIMIT) -> str:
+        """Text of the data pack or a manifest, which has one language: on a page in another it says so."""
+        shown = clean(text, limit)
+        return shown if self.language == "en" else Markup('<span lang="en">{}</span>').format(shown)
 
     def name(self, group: str, word: str) -> str:
         """The reader's word for a table's word, ``<group>.<word>``; an unknown word is shown cleaned."""

@@ -269,11 +269,6 @@ class Facts:
         return []
 
     @cached_property
-    def category_labels(self) -> dict[str, str]:
-        """Reader's names of billing categories."""
-        return {category.category: category.label for category in datapack.categories()}
-
-    @cached_property
     def category_order(self) -> dict[str, int]:
         """Order of billing categories."""
         return {category.category: position for position, category in enumerate(datapack.categories())}
@@ -285,7 +280,8 @@ class Facts:
 
     def category_name(self, category: str) -> str:
         """The reader's name of a billing category."""
-        return self.category_labels.get(category, clean(category.replace("_", " ")))
+        key = f"category.long.{category}"
+        return self.t.text(key) if self.t.has(key) else clean(category.replace("_", " "))
 
     def category_short(self, category: str) -> str:
         """A name of at most 18 characters, for chart rows."""

@@ -9,7 +9,6 @@ from typing import Any
 from markupsafe import Markup
 
 from twin import datapack
-from twin.report.catalogue import clean
 from twin.report.facts import Facts
 from twin.report.settings import setting
 
@@ -113,10 +112,10 @@ def _row(facts: Facts, entry: Any) -> Assumed:
     shown = f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
     return Assumed(
         facts.assumed_id(entry["name"]),
-        clean(str(entry["name"]), 120),
-        clean(shown, 120),
+        facts.t.data(entry["name"], 120),
+        facts.t.data(shown, 120),
         facts.t.name("confidence", str(entry.get("confidence", ""))),
-        clean(str(entry.get("source", "")), 200),
+        facts.t.data(entry.get("source", ""), 200),
     )
 
 
@@ -126,11 +125,13 @@ def conventions(facts: Facts) -> list[Assumed]:
     for row in datapack.read_rows("analysis", _Convention):
         value = f"{row.value:g} {row.unit}" if row.unit != "-" else f"{row.value:g}"
         confidence = facts.t.name("confidence", row.confidence)
-        rows.append(Assumed("", f"{row.name} ({row.meaning})", value, confidence, row.source))
+        name = facts.t.data(f"{row.name} ({row.meaning})", 200)
+        rows.append(Assumed("", name, facts.t.data(value), confidence, facts.t.data(row.source, 200)))
     for name, entry in _settings():
         confidence, _, source = str(entry["source"]).partition(": ")
         shown = f"{entry.get('value', entry.get('limits'))} {entry.get('unit', '')}".strip()
-        rows.append(Assumed("", name, shown, facts.t.name("confidence", confidence), source))
+        cells = (facts.t.data(name), facts.t.data(shown), facts.t.name("confidence", confidence))
+        rows.append(Assumed("", *cells, facts.t.data(source, 200)))
     return rows
 
 
@@ -146,4 +147,4 @@ def _settings() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def synthetic_parts(facts: Facts) -> list[str]:
     """What of the network is made by rule."""
-    return [clean(str(part), 300) for part in facts.manifest.get("synthetic") or []]
+    return [facts.t.data(part, 300) for part in facts.manifest.get("synthetic") or []]

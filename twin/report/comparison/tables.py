@@ -75,7 +75,7 @@ def calibration(members: Sequence[Member], number: str) -> base.Figure | None:
             value = figure11.shown(row, row["value"], decimals) if row else ""
             cells.append(t.text("compare.cell", value=value, verdict=verdict) if row else t.text("compare.not_in_run"))
             values.append((row_id, member.label, row["value"] if row else None))
-        lines.append((clean(known["quantity"]), figure11.unit_words(facts, known), published, *cells))
+        lines.append((facts.t.data(known["quantity"]), figure11.unit_words(facts, known), published, *cells))
     header = [t.text(f"column.{name}") for name in ("quantity", "unit", "published")]
     numeric = frozenset(range(2, 3 + len(members)))
     return base.Figure(

@@ -186,8 +186,8 @@ def _line(facts: Facts, row: Row) -> tuple[str, ...]:
     published = ends[0] if ends[0] == ends[1] else facts.t.text("number.span", low=ends[0], high=ends[1])
     sampled = row["low"] is not None and row["high"] is not None
     return (
-        clean(row["quantity"]),
-        clean(row["period"]),
+        facts.t.data(row["quantity"]),
+        facts.t.data(row["period"]),
         unit_words(facts, row),
         published,
         shown(row, row["value"], _decimals(row)),
