@@ -262,7 +262,7 @@ class PowerFlow(Section):
 
     border: Literal["equivalent", "exact"] = "equivalent"
     """``equivalent``: every low-voltage network is solved once a day and arm, and its second-order equivalent follows
-    the voltage above; it is solved again where that moves by more than 0.01 pu. ``exact``: solved again until both
+    the voltage above; it is solved again where that moves by more than 0.02 pu. ``exact``: solved again until both
     agree."""
 
 

@@ -46,7 +46,7 @@ LOST_IN_GUESS = 0.04
 """Drop, and share of demand lost, below a DT in the first guess of voltages; results do not hang on it."""
 GUESS_ELASTICITY = 1.2
 """Of demand to voltage, in the same guess."""
-TIGHT_SHARE = 0.5
+TIGHT_SHARE = 0.25
 """Limit of stressed tiles, as a share of the others'."""
 
 
