@@ -54,6 +54,16 @@ class LvCase:
         return LvCase(**(vars(self) | {"kw": whole}))
 
 
+def leg_voltages(case: LvCase, scratch: lv.LvScratch) -> NDArray[np.complex128]:
+    """Voltages at the legs of a case with one DT, from what its last bundle left behind. [n_legs, LANES]"""
+    n = len(case.lv.leg_consumer)
+    current = scratch.current[: 2 * n * lv.LANES].reshape(n, 2, lv.LANES).astype(float)
+    at = scratch.leg_slot[:n, None] + np.arange(lv.LANES)
+    pole = scratch.voltage[at].astype(float) + 1j * scratch.voltage[at + lv.LANES]
+    service = case.lv.service_pu.astype(float)
+    return pole - (service[:, :1] + 1j * service[:, 1:]) * (current[:, 0] + 1j * current[:, 1])
+
+
 def lv_case(
     rng: np.random.Generator,
     consumers: int = 30,
@@ -73,9 +83,7 @@ def lv_case(
     parent = np.array([-1] + [0 if i % per_line == 0 else i for i in range(branches * per_line)], np.int32)
     z, zn = 0.75 + 0.09j, 0.9 + 0.1j
     length = np.full(poles, 0.04)
-    segments = segment_matrix(
-        z.real, z.imag, length, r_neutral_ohm_km=zn.real, x_neutral_ohm_km=zn.imag
-    )
+    segments = segment_matrix(z.real, z.imag, length, r_neutral_ohm_km=zn.real, x_neutral_ohm_km=zn.imag)
     r_dt, x_dt = dt_impedance_pu(rating_kva, 4.5, 0.0176 * rating_kva * 1000)
     segments[0] = dt_row(r_dt, x_dt)[0]
 

@@ -8,12 +8,25 @@ import pytest
 from numba.core.errors import TypingError
 
 from twin.powerflow import lanes
-from twin.powerflow.lanes import absolute, aligned, fma, maximum, minimum, padded, sqrt, vector, where_above
+from twin.powerflow.lanes import (
+    absolute,
+    aligned,
+    any_above,
+    fma,
+    fnma,
+    maximum,
+    minimum,
+    padded,
+    sqrt,
+    sum64,
+    vector,
+    where_above,
+)
 
 four = vector(4, np.float64)
 load, store, splat = four.load, four.store, four.splat
 eight = vector(8, np.float32)
-load32, store32 = eight.load, eight.store
+load32, store32, spread32 = eight.load, eight.store, eight.spread
 
 
 @nb.njit
@@ -58,6 +71,26 @@ def test_flat_indices_run_through_rows_of_a_matrix():
     out = np.zeros_like(a)
     doubled(a, out)
     np.testing.assert_array_equal(out, 2 * a)
+
+
+@nb.njit
+def spread_and_added(a, i, out):
+    store32(out, 0, fnma(spread32(a, i), load32(a, 8), load32(a, 0)))
+    return sum64(load32(a, 8)), any_above(load32(a, 0), 6.5), any_above(load32(a, 0), 7.0)
+
+
+def test_one_element_in_every_lane_and_sums_over_lanes():
+    a, out = np.arange(16, dtype=np.float32), np.zeros(8, np.float32)
+    total, some, none = spread_and_added(a, 3, out)
+    np.testing.assert_array_equal(out, a[:8] - 3 * a[8:])
+    assert (total, some, none) == (a[8:].sum(), True, False)
+
+
+def test_sums_over_lanes_are_float64_and_a_nan_is_not_above():
+    a = np.array([1.0, np.nan] * 4 + [1e8, 1.0] * 4, np.float32)
+    total, some, _ = spread_and_added(a, 0, np.zeros(8, np.float32))
+    assert total == 4e8 + 4
+    assert not some
 
 
 @pytest.mark.parametrize("wrong", [np.zeros(8), np.zeros((8, 2), np.float32).T, np.zeros(16, np.float32)[::2]])

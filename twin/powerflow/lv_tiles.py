@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
 from twin.powerflow.lanes import aligned
 from twin.units import LV_NOMINAL_PU
 
-LANES = 16
+LANES = 8
 """Steps that the kernel carries at once; columns of the demand array are padded to a multiple."""
+
+inner = nb.njit(error_model="numpy", forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+"""For parts of `solve_tile`: compiled into it and nowhere else, with no way in from Python, which halves the time."""
 
 OK, NOT_CONVERGED, NOT_FINITE = 0, 1, 2
 """Status of a state: solved; last iterate, for which Kirchhoff's laws hold but not the load law; not a number."""
@@ -57,9 +61,7 @@ class LvOptions(NamedTuple):
     """How the solver iterates; the defaults are the measured ones (see `lv_options`)."""
 
     tolerance: float
-    """Change of all load currents in the last sweep, of the sum of load currents at no drop (both as |re| + |im|)."""
-    first: int
-    """Sweeps before the first test, at least 1."""
+    """Largest error of any voltage of a state that counts as solved. [pu]"""
     damp_after: int
     """Sweeps before damping may begin."""
     most: int
@@ -69,14 +71,18 @@ class LvOptions(NamedTuple):
 
 
 class LvScratch(NamedTuple):
-    """Working memory of one thread for the largest tile; nothing in it outlives a call."""
+    """Working memory of one thread for the largest tile; nothing in it outlives a call.
+
+    Leg columns have room for one more than there are: the sweeps look one leg ahead.
+    """
 
     coefficients: NDArray[np.float32]
-    """Load law and service of each leg. [n_legs * 8]"""
+    """Load law of each leg (P: Z, I, P part; Q: the same), service r and x, 0 for the first leg of a pole and phase and
+    1 for others. [(n_legs + 1) * COEFFICIENTS]"""
     current: NDArray[np.float32]
-    """Load current of each leg: re, im. [n_legs * 2 * LANES]"""
+    """Load current of each leg: re, im. [(n_legs + 1) * 2 * LANES]"""
     used: NDArray[np.float32]
-    """Power used on each leg. [n_legs * LANES]"""
+    """Power used on each leg. [(n_legs + 1) * LANES]"""
     voltage: NDArray[np.float32]
     """Slot 0 is the source, slot i + 1 pole i: phase, re or im. [(n_poles + 1) * 6 * LANES]"""
     branch: NDArray[np.float32]
@@ -84,11 +90,15 @@ class LvScratch(NamedTuple):
     totals: NDArray[np.float32]
     """Sums over the tile. [N_TOTALS * LANES]"""
     lane: NDArray[np.float32]
-    """Iteration state per lane: weight, residual, previous residual, limit, mask. [5 * LANES]"""
-    lane_passes: NDArray[np.uint8]
-    """Sweeps made per lane. [LANES]"""
-    lane_status: NDArray[np.uint8]
-    """Status per lane. [LANES]"""
+    """Iteration state of every lane. [N_STATES * LANES]"""
+    flow: NDArray[np.float64]
+    """Consumers beyond each pole, by phase. [3 * n_poles]"""
+    path: NDArray[np.float64]
+    """Impedance from the source to each pole. [n_poles]"""
+    leg_slot: NDArray[np.int32]
+    """Where each leg's pole and phase stand in `voltage` and `branch`. [n_legs + 1]"""
+    leg_row: NDArray[np.int32]
+    """Where each leg's consumer starts in the demand array. [n_legs + 1]"""
 
 
 class TileOut(NamedTuple):
@@ -129,31 +139,29 @@ class TileOut(NamedTuple):
     v_end_pu: NDArray[np.float64]
     """Lowest voltage at a pole."""
     residual: NDArray[np.float64]
-    """Last change of load currents, relative as `LvOptions.tolerance`."""
+    """Largest error of any voltage that the last sweep left, by the measure of `LvOptions.tolerance`. [pu]"""
     passes: NDArray[np.uint8]
     """Sweeps made."""
     status: NDArray[np.uint8]
     """`OK`, `NOT_CONVERGED` or `NOT_FINITE`."""
 
 
-N_TOTALS = 15
-COEFFICIENTS = 8
+N_TOTALS, N_STATES, COEFFICIENTS = 19, 6, 9
 CLAMP_OF_NOMINAL = 0.8
 
 
 def lv_options(
-    tolerance: float = 5e-5,
-    first: int = 3,
+    tolerance: float = 1e-5,
     damp_after: int = 8,
     most: int = 120,
     clamp_pu: float = CLAMP_OF_NOMINAL * LV_NOMINAL_PU,
 ) -> LvOptions:
-    """Measured defaults: voltages within about 1e-5 pu on a normal day, every case solved up to 18 times DT rating.
+    """Measured defaults: every case solved up to 18 times DT rating.
 
     A clamp at 0.8 of nominal makes a load a constant impedance below 184 V: it keeps the law continuous and gives every
     case a solution. It stands for contactors dropping out and motors stalling and is a device of the solver, not data.
     """
-    return LvOptions(tolerance, first, damp_after, most, clamp_pu)
+    return LvOptions(tolerance, damp_after, most, clamp_pu)
 
 
 def lv_scratch(lv: LvTiles) -> LvScratch:
@@ -167,17 +175,19 @@ def lv_scratch_for(n_legs: int, n_poles: int) -> LvScratch:
     def floats(n: int) -> NDArray[Any]:
         return aligned(n, np.float32)
 
-    slots = (n_poles + 1) * 6 * LANES
+    slots, legs = (n_poles + 1) * 6 * LANES, n_legs + 1
     return LvScratch(
-        coefficients=floats(n_legs * COEFFICIENTS),
-        current=floats(n_legs * 2 * LANES),
-        used=floats(n_legs * LANES),
+        coefficients=floats(legs * COEFFICIENTS),
+        current=floats(legs * 2 * LANES),
+        used=floats(legs * LANES),
         voltage=floats(slots),
         branch=floats(slots),
         totals=floats(N_TOTALS * LANES),
-        lane=floats(5 * LANES),
-        lane_passes=np.zeros(LANES, np.uint8),
-        lane_status=np.zeros(LANES, np.uint8),
+        lane=floats(N_STATES * LANES),
+        flow=np.zeros(3 * n_poles),
+        path=np.zeros(n_poles),
+        leg_slot=np.zeros(legs, np.int32),
+        leg_row=np.zeros(legs, np.int32),
     )
 
 
