@@ -196,6 +196,17 @@ def powerflow(
 
 
 @app.command()
+def verify(
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
+    case: Annotated[list[str] | None, typer.Option(metavar="NAME", help="run only this case; repeatable")] = None,
+) -> None:
+    """Run the reference cases: ours, reference, difference, tolerance, pass."""
+    from twin.verification.command import verify_cases
+
+    raise typer.Exit(verify_cases(tuple(case or ()), OUT, ERR, json_wanted=as_json))
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of scenario files, for editors."""
     from twin.scenario.json_schema import scenario_schema

@@ -23,6 +23,9 @@ MAY_IMPORT = {
     "report": BASE | {"results", "analysis"},
     "simulation": BASE | MODELS | {"grid", "scenario", "results"},
     "cluster": BASE | {"simulation"},
+    "verification": BASE
+    | MODELS
+    | {"grid", "scenario", "simulation", "timeseries"},  # at the edge: runs the real parts
 }
 EDGE = {"__init__", "__main__", "cli", "runner", "progress", "grid_report", "loading"}
 """Modules at the top of the tree that join the packages; no package may import them."""

@@ -17,6 +17,7 @@ from twin.powerflow.radial import radial_options
 from twin.powerflow.tile_book import TileBook, tile_book
 from twin.powerflow.upper_sweep import FROZEN, SETTLE, SWEEP_OK, solve_trees
 from twin.powerflow.upper_trees import Loads, Positions, SweepOut, Trees, sweep_out
+from twin.simulation.border import WIDE_LIMIT_PU
 from twin.simulation.feeder_block import FeederSolver, Solvers
 from twin.simulation.harvest import DT_COLUMNS, feeder_results, feeder_slopes
 from twin.simulation.messages import N_Q, Q
@@ -28,8 +29,6 @@ EXPECTED_PU = 1.0
 EXACT_LIMIT_PU, EXACT_LV, EXACT_LINE_PU = 1e-6, 1e-7, 1e-12
 """Exact mode: how far a node may be from its tile's solution (below it the equivalents' error is of second order and
 float32 hides it), and the tolerances of the LV and 11 kV solvers."""
-EQUIVALENT_LIMIT_PU = 0.01
-"""Equivalent mode: a tile is solved again where its node moved more. [pu]"""
 BORDER_PU = 2e-9
 """Largest move of a PSS's voltage in the last exchange. [pu]"""
 MOST_EXCHANGES = 40
@@ -86,7 +85,7 @@ def exact(tree: Tree) -> Layers:
 
 def by_equivalents(tree: Tree) -> Layers:
     """Every tile solved once, at an expected voltage; from then on its equivalents, within the limit."""
-    return _iterate(tree, EQUIVALENT_LIMIT_PU, Solvers(lv_options(), radial_options()))
+    return _iterate(tree, WIDE_LIMIT_PU, Solvers(lv_options(), radial_options()))
 
 
 def _iterate(tree: Tree, limit_pu: float, solvers: Solvers) -> Layers:
