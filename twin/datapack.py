@@ -131,3 +131,27 @@ def uncertain_parameters() -> dict[str, Parameter]:
 def category_kinds() -> tuple[CategoryKind, ...]:
     """The mix of archetypes within each category."""
     return tuple(read_rows("category_kinds", CategoryKind))
+
+
+class Threshold(Row):
+    """One number that a result rests on by definition."""
+
+    name: str
+    value: float
+    unit: str
+
+
+@lru_cache(maxsize=1)
+def _thresholds() -> dict[str, float]:
+    return {row.name: row.value for row in read_rows("analysis", Threshold)}
+
+
+def threshold(name: str) -> float:
+    """Limit or definition ``name`` of results (``analysis.csv``: none is written in code), in the row's unit.
+
+    Raises
+    ------
+    KeyError
+        If there is no such row (a defect of the caller).
+    """
+    return _thresholds()[name]

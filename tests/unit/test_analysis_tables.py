@@ -21,7 +21,7 @@ from twin.analysis.bands import (
 from twin.analysis.calibration import is_met, miss
 from twin.analysis.gains import cell_statistics, weighted_quantiles
 from twin.analysis.ledger import is_closed, ledger_rows
-from twin.analysis.thresholds import threshold
+from twin.datapack import threshold
 from twin.errors import RunFolderError
 from twin.results.commits import BlockKey, Commit, write_commit
 from twin.results.reader import open_run

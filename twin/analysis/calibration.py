@@ -20,8 +20,7 @@ from twin.analysis.frames import CLASSES, Consumers, Feeders, by_code
 from twin.analysis.loads import CaseLoads
 from twin.analysis.sampling import half_width
 from twin.analysis.tables import build, read
-from twin.analysis.thresholds import threshold
-from twin.datapack import Row, read_rows
+from twin.datapack import Row, read_rows, threshold
 
 FloatArray = NDArray[np.float64]
 SPOKEN_TO = ("base_2025_26", "base_2024_25")

@@ -13,7 +13,7 @@ from twin.analysis.design import Experiment
 from twin.analysis.effect_rows import EffectRows
 from twin.analysis.frames import Feeders, areas, by_code, rows_of
 from twin.analysis.tables import RunTables, read_case
-from twin.analysis.thresholds import threshold
+from twin.datapack import threshold
 from twin.units import LV_NOMINAL_PU
 
 FloatArray = NDArray[np.float64]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from twin.analysis.sampling import half_width
-from twin.analysis.thresholds import threshold
+from twin.datapack import threshold
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.analysis.frames import CLASSES, Consumers, by_code
-from twin.analysis.thresholds import threshold
+from twin.datapack import threshold
 
 FloatArray = NDArray[np.float64]
 PERCENTILES = {"p10": 0.10, "p50": 0.50, "p90": 0.90}

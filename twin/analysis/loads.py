@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from twin.analysis.design import clock_hours, hours_per_step
 from twin.analysis.frames import Feeders, by_code, rows_of
 from twin.analysis.tables import RunTables, read_case
-from twin.analysis.thresholds import threshold
+from twin.datapack import threshold
 from twin.errors import Problem, RunFolderError
 from twin.units import KW_PER_MW
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from twin.analysis.thresholds import threshold
+from twin.datapack import threshold
 from twin.report import numbers
 from twin.report.facts import Facts
 from twin.report.settings import setting

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from statistics import fmean
 
-from twin.analysis.thresholds import threshold
+from twin.datapack import threshold
 from twin.report.effects import Effect
 from twin.report.facts import Facts, exact_sum
 

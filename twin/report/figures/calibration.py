@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twin.analysis.calibration import is_met
-from twin.analysis.thresholds import threshold
+from twin.datapack import threshold
 from twin.report import numbers
 from twin.report.catalogue import clean, wrapped_label
 from twin.report.causes import cause, side
