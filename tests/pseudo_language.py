@@ -7,6 +7,8 @@ import re
 LETTERS = (
     "\u0905\u0915\u0917\u091a\u091c\u091f\u0921\u0924\u0926\u0928\u092a\u092c\u092e\u092f\u0930\u0932\u0935\u0938\u0939"
 )
+SIGNS = "\u093e\u093f\u0940\u0941\u0947\u0902"
+"""Vowel signs, which stand on or beside a letter: every second character of the made-up words, as in Hindi."""
 KEPT = re.compile(r"\{\{.*?\}\}|\{[^{}]*\}|<[^>]*>|&\w+;|`[^`]*`")
 """Placeholders, markup and entities stay as they are."""
 UNITS = {
@@ -31,7 +33,8 @@ def _words(text: str) -> str:
 
 def _word(word: str) -> str:
     length = max(round(len(word) * 1.3), len(word) + 1)
-    return "".join(LETTERS[(ord(word[i % len(word)]) + i) % len(LETTERS)] for i in range(length))
+    own = [ord(word[i % len(word)]) + i for i in range(length)]
+    return "".join(SIGNS[n % len(SIGNS)] if i % 2 else LETTERS[n % len(LETTERS)] for i, n in enumerate(own))
 
 
 def pseudo_entries(entries: dict[str, dict[str, str]], language: str) -> dict[str, dict[str, str]]:

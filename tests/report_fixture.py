@@ -59,6 +59,7 @@ class Made:
     manifest: dict[str, Any] = field(default_factory=dict)
     scenario: dict[str, Any] = field(default_factory=dict)
     feeder_weight: float = 200.0
+    overload_hours: float = 61_000.0
 
 
 def make_run(folder: Path, made: Made | None = None) -> Path:
@@ -73,7 +74,8 @@ def make_run(folder: Path, made: Made | None = None) -> Path:
         data = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows, schema=arrow_schema(name))
         files.append(storage.write_table(f"tables/{name}/case=0/part.parquet", name, data))
     write_commit(storage, Commit(BlockKey("2analysis"), 1, tuple(files)))
-    storage.write_bytes("scenario.yaml", yaml.safe_dump(_scenario(made) | made.scenario, allow_unicode=True).encode())
+    scenario = yaml.safe_dump(_scenario(made) | made.scenario, allow_unicode=True, sort_keys=False)
+    storage.write_bytes("scenario.yaml", scenario.encode())
     storage.write_json("manifest.json", _manifest(made) | made.manifest)
     return folder
 
@@ -292,7 +294,7 @@ class _Tables:
                 ("technical_loss", -310.0, 43_000.0, "MWh"),
                 ("technical_loss_share", -0.02, 14.0, "percentage points"),
                 ("voltage_violations", -0.4, 31.0, "percentage points"),
-                ("dt_overload_hours", -5200.0, 61_000.0, "h"),
+                ("dt_overload_hours", -5200.0, made.overload_hours, "h"),
                 ("revenue", -4.1e8, 6.2e9, "INR"),
                 ("duty", -1e7, 2e8, "INR"),
                 ("subsidy", 9e7, 5.1e9, "INR"),

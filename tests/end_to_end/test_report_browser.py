@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.pseudo_language import pseudo_entries
 from tests.report_fixture import Made, make_run
-from twin.report import write_report
+from twin.report import catalogue, write_report
+from twin.report.comparison.page import write_comparison
 from twin.results.reader import open_run
 
 pytestmark = pytest.mark.browser
@@ -37,6 +39,7 @@ EVIL = "<script>window.bad=1</script><img src=x onerror=window.bad=1> \"quoted' 
 
 MADE = {
     "quickstart": Made(sensitivity=True),
+    "stronger": Made(strength=(0.0, 0.7, 1.6)),
     "one-arm": Made(arms=("flat",), strength=(0.0,), replicates=1, days=1),
     "exact-zero": Made(strength=(0.0, 0.0, 0.0), replicates=2),
     "one-draw": Made(replicates=1, status="complete_with_failures", failed_solves=5),
@@ -50,6 +53,8 @@ MADE = {
     "evil": Made(description=EVIL * 5, arms=("flat", EVIL, "{{7*7}}"), place=EVIL, replicates=2, failed_solves=2),
 }
 """Reports to look at: the guide's list, as far as this run folder's tables go."""
+COMPARED = {"two-runs": ("quickstart", "stronger"), "six-runs-of-all-kinds": tuple(MADE)[:6]}
+"""Compare pages, and the runs on them."""
 VISITS = [
     *((name, width) for name in ("quickstart", "evil") for width in WIDTHS),
     ("one-arm", 390),
@@ -57,6 +62,9 @@ VISITS = [
     ("one-draw", 390),
     ("many-draws", 1280),
     ("sweep", 390),
+    *(("two-runs", width) for width in WIDTHS),
+    ("six-runs-of-all-kinds", 390),
+    ("made-up-language", 390),
 ]
 
 
@@ -91,10 +99,15 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("reports")
-    return {
-        name: write_report(open_run(str(make_run(folder / name, made))), folder / f"{name}.html")
-        for name, made in MADE.items()
-    }
+    runs = {name: open_run(str(make_run(folder / name, made))) for name, made in MADE.items()}
+    pages = {name: write_report(run, folder / f"{name}.html") for name, run in runs.items()}
+    for name, parts in COMPARED.items():
+        pages[name] = write_comparison([(part, runs[part]) for part in parts], folder / f"{name}.html")
+    entries = pseudo_entries(catalogue._entries(), "hi")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue, "_entries", lambda: entries)
+        pages["made-up-language"] = write_report(runs["quickstart"], folder / "made-up-language.html", "hi")
+    return pages
 
 
 def visit(browser: Browser, report: Path, width: int) -> Visit:
@@ -183,6 +196,32 @@ def test_every_figure_has_marks_of_its_kind(browser: Browser, reports: dict[str,
     page.close()
 
 
+def test_compare_page_draws_every_run(browser: Browser, reports: dict[str, Path]) -> None:
+    page = visit(browser, reports["two-runs"], 1280).page
+    assert (
+        page.locator("#fig01-chart1 .scatterlayer .points path").count() == 4 + 4 * 5
+    )  # dots and a tick for every draw
+    assert page.locator("#fig05 .chart").count() == 2
+    assert page.locator("#fig06-chart1 .barlayer .point").count() == 8
+    assert page.locator("#answer").inner_text().startswith("Can these runs be compared?")
+    page.close()
+
+
+def test_fonts_for_devanagari_are_there(browser: Browser, reports: dict[str, Path]) -> None:
+    """Without one the made-up language is drawn as empty boxes of equal width, and its visit shows nothing."""
+    page = visit(browser, reports["made-up-language"], 390).page
+    widths = page.evaluate(
+        """() => ["\u0905\u0905\u0905\u0905", "\u0930\u0930\u0930\u0930"].map(text => {
+          const span = document.createElement("span");
+          span.textContent = text;
+          document.querySelector("h1").append(span);
+          return span.getBoundingClientRect().width;
+        })"""
+    )
+    assert widths[0] != widths[1]
+    page.close()
+
+
 def test_chart_resizes_with_the_window(browser: Browser, reports: dict[str, Path]) -> None:
     page = visit(browser, reports["quickstart"], 1280).page
     page.set_viewport_size({"width": 390, "height": 900})
@@ -249,6 +288,7 @@ def test_prints_within_the_limit_with_every_title_as_text(
         assert any("".join(title.split()) in found for found in titles), title
     assert 5 < page_of(pdf, "Annex") <= MOST_PAGES < pages
     assert page_of(pdf, "Figure 1.") == 0
+    assert page_of(pdf, "Figure 2.") > 0
     settle(page, "document.querySelector('#fig02-chart1 .main-svg').getBoundingClientRect().height > 400")
     assert page.locator("#annex-body .scroll").count() == 0
     page.close()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from twin.report.answer import judged
 from twin.report.comparison.members import Member, arms_of
+from twin.report.draws import replicate_changes
 from twin.report.effects import Effect, Verdict
 from twin.report.facts import Arm
 from twin.report.figures import base, rows
@@ -46,14 +47,15 @@ def money(members: Sequence[Member]) -> base.Figure | None:
 def _rows(members: Sequence[Member], outcome: str, percent: bool) -> list[rows.Row]:
     t, own = members[0].facts.t, []
     head = t.text("rows.head", outcome=t.name("outcome", outcome), area=members[0].facts.area_name("state"))
-    for _, arm, effect in _effects(members, outcome):
+    for member, arm, effect in _effects(members, outcome):
         scaled = effect.in_percent() if percent else effect.scaled(1 / INR_PER_CRORE, t.text("unit.crore"))
         if scaled is None:
             continue
         words, short = rows.value_words(scaled, "%" if percent else "", t)
         if judged(effect) == Verdict.EXACTLY_ZERO:
             words = short = t.text("rows.exactly_zero")
-        own.append(rows.Row(head, arm, scaled, words, short))
+        draws = replicate_changes(member.facts, effect) if percent else ()
+        own.append(rows.Row(head, arm, scaled, words, short, draws))
     return own
 
 
