@@ -2,7 +2,7 @@
 
 Kernels are compiled for one fixed instruction set, so that a result does not depend on the processor's generation; the
 set is recorded in the manifest and a worker that differs is refused. numba's cache does not see that a *called*
-function in another file changed, so the cache folder is keyed by a hash of all kernel sources.
+function in another file changed; `twin.kernel_cache` does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PORTABLE_FEATURES = (
 
 
 def source_hash() -> str:
-    """Hash of every source in a folder that holds compiled kernels; part of the kernel cache's folder name.
+    """Hash of every source in a folder that holds compiled kernels: driver and workers must have the same.
 
     Their neighbours count too: constants that a kernel imports are frozen into it (a bundle's width, a unit).
     """
@@ -53,8 +53,9 @@ def _supports_portable() -> bool:
 
 def prepare() -> None:
     """Set numba's environment unless the user has; before any kernel is compiled, even if numba is imported already."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "twin" / f"kernels-{source_hash()}"
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "twin" / "kernels"
     os.environ.setdefault("NUMBA_CACHE_DIR", str(cache))
+    os.environ.setdefault("NUMBA_CACHE_LOCATOR_CLASSES", "twin.kernel_cache.SourcesLocator")
     if _supports_portable():
         os.environ.setdefault("NUMBA_CPU_NAME", PORTABLE_CPU)
         os.environ.setdefault("NUMBA_CPU_FEATURES", PORTABLE_FEATURES)

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import numba
 
-from twin import kernels
+from twin import kernel_cache, kernels
 
 
 def copy_into(folder: Path) -> ModuleType:
@@ -35,6 +35,42 @@ def test_constants_beside_a_kernel_count_and_other_folders_do_not(tmp_path: Path
     assert module.source_hash() == before
     (tmp_path / "flow/width.py").write_text("W = 4")
     assert module.source_hash() != before
+
+
+def test_a_kernel_is_stale_when_anything_it_imports_has_changed(tmp_path: Path) -> None:
+    root = tmp_path / "twin"
+    sources = {
+        "__init__.py": "A = 1",
+        "flow/__init__.py": "",
+        "flow/kernel.py": "from twin.flow import lanes as wide, width\nfrom twin.flow.width import (\n    W,\n)",
+        "flow/lanes.py": "import twin.units",
+        "flow/width.py": "W = 8",
+        "units.py": "KW = 1",
+        "pages.py": "from twin.flow import kernel",
+    }
+
+    def stamp_after(name: str, text: str) -> str:
+        for file, source in {**sources, name: text}.items():
+            (root / file).parent.mkdir(parents=True, exist_ok=True)
+            (root / file).write_text(source)
+        kernel_cache.sources_hash.cache_clear()
+        kernel_cache._imports.cache_clear()
+        return kernel_cache.sources_hash(root / "flow/kernel.py", root)
+
+    before = stamp_after("units.py", sources["units.py"])
+    assert stamp_after("pages.py", "B = 2") == before
+    assert stamp_after("__init__.py", "A = 2") == before
+    for name in ("flow/kernel.py", "flow/lanes.py", "flow/width.py", "units.py"):
+        assert stamp_after(name, sources[name] + "\nMORE = 1") != before, name
+
+
+def test_kernels_of_the_package_are_cached_by_all_their_sources() -> None:
+    from twin.demand.draw import draw_tile
+
+    locator = draw_tile._cache._impl.locator
+    assert isinstance(locator, kernel_cache.SourcesLocator)
+    needed = kernel_cache._needed(Path(locator._py_file), kernel_cache.ROOT)
+    assert {"draw.py", "streams.py", "weather.py"} <= {file.name for file in needed}
 
 
 def test_the_clock_of_compilation_counts_a_kernel_once_and_a_loaded_one_never(tmp_path: Path) -> None:
