@@ -9,7 +9,7 @@ import pytest
 import twin
 
 ROOT = Path(twin.__file__).parent
-BASE = {"errors", "units", "streams", "datapack", "kernels", "hours"}
+BASE = {"errors", "units", "streams", "datapack", "kernels", "kernel_cache", "hours"}
 MODELS = {"powerflow", "demand", "meters", "economics"}
 TABLES = {"results", "analysis", "report"}
 
