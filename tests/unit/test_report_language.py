@@ -83,7 +83,8 @@ def plain_made(**more: object) -> Made:
     manifest = {
         "assumed": [{"name": "tariff.qqq", "value": "1", "confidence": "assumed", "source": "qqq"},
                     {"name": "substitution_qqq", "value": "1", "confidence": "assumed", "source": "qqq"}],
-        "synthetic": ["qqq"], "versions": {"qqq": "1"}, "instruction_set": "qqq", "digest": f"{more.get('replicates', 5)}" * 64,
+        "synthetic": ["qqq"], "versions": {"qqq": "1"}, "instruction_set": "qqq",
+        "digest": f"{more.get('replicates', 5)}" * 64,
     }  # fmt: skip
     return Made(name="qqq", description="qqq", arms=("qq", "qqqq", "qqqqq"), manifest=manifest, **more)
 
