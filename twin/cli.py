@@ -207,6 +207,23 @@ def verify(
 
 
 @app.command()
+def bench(
+    as_json: Annotated[bool, typer.Option("--json", help="print figures and machine as JSON")] = False,
+    fraction: Annotated[float, typer.Option(min=0.001, max=1.0, help="share of Bihar's feeders to measure on")] = 0.004,
+) -> None:
+    """Measure speed and memory on this machine, per level and end to end; takes some minutes."""
+    from twin import bench as benchmark
+
+    figures = []
+    for figure in benchmark.run_bench(fraction):
+        figures.append(figure)
+        if not as_json:
+            OUT.print(f"{figure.level:16s} {figure.what:54s} {figure.value:10.3g} {figure.unit}", highlight=False)
+    if as_json:
+        OUT.print_json(json.dumps(benchmark.as_json(figures)))
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of scenario files, for editors."""
     from twin.scenario.json_schema import scenario_schema
