@@ -105,6 +105,16 @@ def keep_tile(out: TileOut, k: int, book: TileBook) -> None:
 
 
 @nb.njit(cache=True, error_model="numpy")
+def carried_low_pu(low_pu: float, v0_pu: float, n_loss: float, v_pu: float) -> float:
+    """A lowest voltage of a DT's LV at another voltage of its node: the drop to it follows the tile's current.
+
+    ``low_pu`` at the solution's ``v0_pu``; ``n_loss`` is twice the elasticity of the current. Within about 6e-4 pu
+    where the node moved 0.017 pu (5e-5 rms), a third of what carrying the voltage in proportion errs by. [pu]
+    """
+    return v_pu - (v0_pu - low_pu) * (1 + 0.5 * n_loss * (v_pu / v0_pu - 1))
+
+
+@nb.njit(cache=True, error_model="numpy")
 def book_loads(book: TileBook, node_of_dt: NDArray[np.int32], loads: NodeLoads) -> None:
     """Replace the loads of all nodes of a feeder by the equivalents of the DTs on them, added in DT order.
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from twin.powerflow.lv import NOT_CONVERGED, NOT_FINITE
 from twin.powerflow.radial import OK, RadialOut, equivalent_kw
-from twin.powerflow.tile_book import TileBook
+from twin.powerflow.tile_book import TileBook, carried_low_pu
 from twin.simulation.feeder_block import FeederNet
 from twin.simulation.messages import ArmAnswer, Failure, MeanFieldAnswer, Q
 from twin.simulation.population import FeederPart, Population
@@ -128,11 +128,12 @@ def _dt_results(
         kva = np.sqrt(sent * sent + q * q)
         over += kva > rating_kva
         sent_kwh += sent * hours
-        lowest = min(lowest, book.v_min_pu[k, t] * (v / v0))
+        lowest = min(lowest, carried_low_pu(np.float64(book.v_min_pu[k, t]), v0, n_loss, v))
         if is_evening[t]:
             evening_kw = max(evening_kw, sent)
         if kva > peak_kva:
-            peak_kva, peak_step, at_peak = kva, t, book.v_end_pu[k, t] * (v / v0)
+            peak_kva, peak_step = kva, t
+            at_peak = carried_low_pu(np.float64(book.v_end_pu[k, t]), v0, n_loss, v)
     for zone in range(len(factor)):
         factor[zone] = factor[zone] / before[zone] if before[zone] != 0 else 1.0
     dt_day[0, k], dt_day[1, k], dt_day[2, k] = max(peak_kva, 0.0), peak_step, 100.0 * max(peak_kva, 0.0) / rating_kva

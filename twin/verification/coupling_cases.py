@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,7 @@ def _ends(tree: Tree, theirs: list[MergedResult]) -> NDArray[np.float64]:
     return _join(out)
 
 
-def _join(parts: list[NDArray[np.generic]]) -> NDArray[np.generic]:
+def _join(parts: list[NDArray[Any]]) -> NDArray[Any]:
     return np.concatenate(parts)
 
 

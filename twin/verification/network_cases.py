@@ -53,7 +53,7 @@ def simbench_days(code: str, days: int) -> tuple[pp.pandapowerNet, pd.DataFrame]
             q = values.get((element, "q_mvar"))  # without a profile the table's value stays
             fixed = table.q_mvar[whole] if "q_mvar" in table else np.zeros(len(whole))
             q_mvar = np.tile(fixed, (steps, 1)) if q is None else q[p.columns].iloc[:steps].to_numpy()
-            columns = {"step": np.repeat(np.arange(steps), len(whole)), "index": np.tile(whole, steps)}
+            columns: dict[str, Any] = {"step": np.repeat(np.arange(steps), len(whole)), "index": np.tile(whole, steps)}
             columns |= {"element": element, "p_mw": p.to_numpy().ravel(), "q_mvar": q_mvar.ravel()}
             parts.append(pd.DataFrame(columns))
     return net, pd.concat(parts, ignore_index=True)
@@ -100,8 +100,8 @@ def solve_by_pandapower(net: pp.pandapowerNet, profiles: pd.DataFrame | None) ->
     found: dict[str, list[Any]] = {
         key: [] for key in ("bus vm_pu", "bus va_degree", "line loading", "trafo loading", "loss")
     }
-    groups = [] if profiles is None else list(profiles.groupby("step"))
-    for _, part in groups or [(0, None)]:
+    parts = [None] if profiles is None else [part for _, part in profiles.groupby("step")]
+    for part in parts:
         if part is not None:
             for element, values in part.groupby("element"):
                 columns = [name for name in ("p_mw", "q_mvar") if name in net[element]]

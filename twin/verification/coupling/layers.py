@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from twin.grid.transmission_upper import build_trees, control_rules
 from twin.powerflow.lv import lv_options
 from twin.powerflow.radial import radial_options
-from twin.powerflow.tile_book import TileBook, tile_book
+from twin.powerflow.tile_book import TileBook, carried_low_pu, tile_book
 from twin.powerflow.upper_sweep import FROZEN, SETTLE, SWEEP_OK, solve_trees
 from twin.powerflow.upper_trees import Loads, Positions, SweepOut, Trees, sweep_out
 from twin.simulation.border import WIDE_LIMIT_PU
@@ -51,7 +51,8 @@ class SettledFeeder:
     @property
     def v_end_pu(self) -> NDArray[np.float64]:
         """Lowest pole of every DT at the final voltage, carried there as a run does. [n_dt, steps]"""
-        return np.asarray(self.book.v_end_pu * (self.v_node_pu[self.feeder.net.node_of_dt] / self.book.v0_pu))
+        book, v_dt = self.book, self.v_node_pu[self.feeder.net.node_of_dt]
+        return np.asarray(carried_low_pu.py_func(book.v_end_pu, book.v0_pu, book.n_loss, v_dt))
 
 
 @dataclass
