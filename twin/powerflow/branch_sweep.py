@@ -26,7 +26,7 @@ SOLVED, UNSOLVED = 0, 1
 """Status of a tree's state."""
 ROUNDING = 1e5
 """Where a change no longer shrinks, the error counts as this many changes: only rounding noise passes then."""
-PLAUSIBLE = 1e-3
+PLAUSIBLE = 0.1
 """The error counts as this share of the last change at least, however fast the changes seem to shrink."""
 
 
@@ -134,15 +134,17 @@ def _flat(n: int, re: float, im: float, with_zip: bool, scratch: SweepScratch) -
 @nb.njit(cache=True, error_model="numpy")
 def _backward(forest: Forest, begin: int, end: int, node: FloatArray) -> None:
     """Turn the currents drawn at the nodes into branch currents; a child next to its parent hands over in registers."""
+    parent = forest.parent[begin:end]
     re, im, receiver = splat(0.0), splat(0.0), -1
-    for i in range(end - begin - 1, -1, -1):
+    for back in range(end - begin):
+        i = end - begin - 1 - back
         k = 4 * W * i
         k_re, k_im = load(node, k + 2 * W), load(node, k + 3 * W)
         if receiver == i:
             k_re, k_im = k_re + re, k_im + im
             store(node, k + 2 * W, k_re)
             store(node, k + 3 * W, k_im)
-        receiver = forest.parent[begin + i] - begin
+        receiver = parent[i] - begin
         if receiver == i - 1:
             re, im = k_re, k_im
         elif receiver >= 0:
@@ -161,14 +163,15 @@ def _forward(
     Returns the sum of the squares of the voltages' changes.
     """
     node, power, squares = scratch.node, scratch.power, splat(0.0)
+    parent, z = forest.parent[begin:end], forest.z[2 * begin : 2 * end]
     a, b = splat(0.0), splat(0.0)
     for i in range(end - begin):
-        k, up = 4 * W * i, forest.parent[begin + i] - begin
+        k, up = 4 * W * i, parent[i] - begin
         if up < 0:
             a, b = splat(forest.source[2 * tree]), splat(forest.source[2 * tree + 1])
         elif up != i - 1:
             a, b = load(node, 4 * W * up), load(node, 4 * W * up + W)
-        r, x = forest.z[2 * (begin + i)], forest.z[2 * (begin + i) + 1]
+        r, x = z[2 * i], z[2 * i + 1]
         k_re, k_im, old_a, old_b = load(node, k + 2 * W), load(node, k + 3 * W), load(node, k), load(node, k + W)
         a = fma(x, k_im, fma(-r, k_re, a))
         b = fma(-x, k_re, fma(-r, k_im, b))

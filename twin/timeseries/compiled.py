@@ -119,6 +119,7 @@ def compile_network(net: pp.pandapowerNet, profiles: Profiles) -> Case:
     work = copy.deepcopy(net)
     for name, profile in profiles.elements.items():
         for column in (column for columns in TABLE_COLUMNS[name] for column in columns):
+            work[name][column] = work[name][column].astype(np.float64)  # Excel leaves whole numbers
             work[name].loc[profile.index, column] = 0.0
     defects = repair(work)
     try:

@@ -148,6 +148,7 @@ def _zeros(rows: Any, table: str, groups: tuple[tuple[str, ...], ...], found: li
         _mark(found, ZERO_IMPEDANCE, table, rows.index[on & zero])
         for column in group:
             if zero.any():
+                rows[column] = rows[column].astype(np.float64)
                 rows.loc[rows.index[zero], column] = _stand_in(column)
 
 

@@ -54,9 +54,9 @@ def inject(case: Case, profiles: Profiles, first: int, steps: int, into: Injecti
 
 
 def base_case(case: Case) -> tuple[ComplexArray, FloatArray]:
-    """Load and generation by the network's own tables, whatever the profiles say; what is not a number counts as nothing.
+    """Load and generation by the network's own tables, whatever the profiles say. (n_buses,) each. [pu]
 
-    (n_buses,) each. [pu]
+    What is not a number counts as nothing.
     """
     load, generated = case.p_load + 1j * case.q_load, case.p_gen.copy()
     for name, element in case.elements.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -73,10 +74,12 @@ def _excel(path: Path) -> Any:
 
 
 def _matpower(path: Path) -> Any:
-    from pandapower.converter import from_mpc
+    from pandapower.converter.matpower import from_mpc
 
     try:
-        return from_mpc(str(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of pandas, on what the converter does inside
+            return from_mpc(str(path))
     except NotImplementedError as error:  # how pandapower says that matpowercaseframes is missing
         raise ImportError(str(error)) from error
 

@@ -19,6 +19,8 @@ from twin.timeseries.result import TABLES, Sink
 FACTS = ("svc", "tcsc", "ssc", "vsc", "vsc_stacked", "vsc_bipolar")
 OPTIONS = ("enforce_q_lims", "enforce_p_lims", "distributed_slack", "tdpf")
 PANDAPOWER = "pandapower"
+DEFAULT_TOLERANCE_MVA = 1e-8
+"""Of `pandapower.runpp`."""
 
 
 def why_pandapower(net: Any) -> str:
@@ -37,17 +39,23 @@ def set_step(net: Any, profiles: Profiles, step: int) -> None:
     for name, profile in profiles.elements.items():
         for columns, values in zip(TABLE_COLUMNS[name], (profile.p_mw, profile.q_mvar), strict=True):
             for column in columns:
+                net[name][column] = net[name][column].astype(np.float64)  # Excel leaves whole numbers
                 net[name].loc[profile.index, column] = values[:, step] / len(columns)
 
 
 def solve_one(net: Any) -> bool:
-    """Run pandapower's power flow with its own defaults, but to 1e-10 MVA; False if it finds no solution."""
-    try:
-        with np.errstate(all="ignore"):
-            pp.runpp(net, tolerance_mva=TOLERANCE_MVA)
-    except (LoadflowNotConverged, *WHAT_PANDAPOWER_RAISES):
-        return False
-    return True
+    """Run pandapower's power flow with its own defaults, but to 1e-10 MVA; False if it finds no solution.
+
+    Where rounding keeps a strong network from reaching that, to pandapower's own tolerance.
+    """
+    for tolerance_mva in (TOLERANCE_MVA, DEFAULT_TOLERANCE_MVA):
+        try:
+            with np.errstate(all="ignore"):
+                pp.runpp(net, tolerance_mva=tolerance_mva)
+            return True
+        except (LoadflowNotConverged, *WHAT_PANDAPOWER_RAISES):
+            continue
+    return False
 
 
 def voltages_of_first_step(net: Any, profiles: Profiles) -> ComplexArray | None:
