@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from twin.powerflow.impedance import charging_pu, dt_impedance_pu, dt_row, line_pu, segment_matrix, service_pu
+from twin.powerflow.impedance import (
+    charging_pu,
+    dt_impedance_pu,
+    dt_row,
+    line_pu,
+    primitive_matrix,
+    segment_matrix,
+    service_pu,
+)
 
 BASE_OHM = 62.5  # 250 V squared over 1 kVA
 
@@ -37,8 +45,9 @@ def test_wider_spacing_adds_reactance():
 
 
 def test_spacing_needs_its_reference():
-    with pytest.raises(ValueError, match="x_spacing_m and frequency_hz"):
-        segment_matrix(1, 1, 1, r_neutral_ohm_km=1, x_neutral_ohm_km=1, spacing_m=np.ones((4, 4)))
+    for matrix, args in ((segment_matrix, (1, 1, 1)), (primitive_matrix, (1, 1))):
+        with pytest.raises(ValueError, match="x_spacing_m and frequency_hz"):
+            matrix(*args, r_neutral_ohm_km=1, x_neutral_ohm_km=1, spacing_m=np.ones((4, 4)))
 
 
 def test_transformer_on_the_base_of_one_phase():

@@ -209,17 +209,27 @@ def lv_rules() -> LvRuleArrays:
     )
 
 
+def lv_spacing_m(row: Conductor) -> NDArray[np.float64] | None:
+    """Distances between conductors a, b, c, n of an LV line, shape (4, 4); None for a bundled cable.
+
+    Bare conductors hang in a column, neutral lowest.
+    """
+    if not row.bare:
+        return None
+    height = synthesis().lv.bare_spacing_m * np.array([3.0, 2.0, 1.0, 0.0])
+    return np.abs(height[:, None] - height[None, :])
+
+
 def _segment(row: Conductor) -> NDArray[np.float64]:
-    """Neutral-reduced matrix of a kilometre of four-wire line; bare conductors hang in a column, neutral lowest."""
+    """Neutral-reduced matrix of a kilometre of four-wire line."""
     rule = synthesis().lv
-    height = rule.bare_spacing_m * np.array([3.0, 2.0, 1.0, 0.0])
     return segment_matrix(
         row.r_working_ohm_km,
         row.x_ohm_km,
         1.0,
         r_neutral_ohm_km=rule.neutral_ratio * row.r_working_ohm_km,
         x_neutral_ohm_km=row.x_ohm_km,
-        spacing_m=np.abs(height[:, None] - height[None, :]) if row.bare else None,
+        spacing_m=lv_spacing_m(row),
         x_spacing_m=rule.bare_reference_m,
         frequency_hz=rule.frequency_hz,
     )[0].astype(np.float64)

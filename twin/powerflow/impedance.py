@@ -78,6 +78,32 @@ def segment_matrix(
     return out
 
 
+def primitive_matrix(
+    r_ohm_km: float,
+    x_ohm_km: float,
+    *,
+    r_neutral_ohm_km: float,
+    x_neutral_ohm_km: float,
+    spacing_m: NDArray[np.float64] | None = None,
+    x_spacing_m: float | None = None,
+    frequency_hz: float | None = None,
+) -> NDArray[np.complex128]:
+    """Series impedance of conductors a, b, c, n as other programs take it, shape (4, 4). [ohm/km]
+
+    Arguments as for `segment_matrix`, which eliminates the neutral from this very matrix. Self terms are those of a
+    balanced circuit at the reference spacing, mutual terms ``-j f mu0 ln(D / x_spacing)``: a return path at that
+    spacing. Any term common to all elements, such as an earth return, drops out where currents sum to zero.
+    """
+    if spacing_m is not None and (x_spacing_m is None or frequency_hz is None):
+        raise ValueError("primitive_matrix: spacing_m needs x_spacing_m and frequency_hz")
+    own = np.array([r_ohm_km + 1j * x_ohm_km] * 3 + [r_neutral_ohm_km + 1j * x_neutral_ohm_km])
+    out = np.diag(own)
+    if spacing_m is not None and x_spacing_m is not None and frequency_hz is not None:
+        apart = np.where(np.eye(4, dtype=bool), x_spacing_m, spacing_m)
+        out = out - 1j * frequency_hz * VACUUM_OHM_PER_KM_HZ * np.log(apart / x_spacing_m)
+    return out
+
+
 def _log_ratios(spacing_m: NDArray[np.float64], x_spacing_m: float) -> NDArray[np.float64]:
     """What real distances add to alike ones: ln of D / x_spacing, combined as Z' is. [-]"""
     log = np.log(np.where(np.eye(4, dtype=bool), x_spacing_m, spacing_m) / x_spacing_m)
