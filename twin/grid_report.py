@@ -15,8 +15,10 @@ from twin.cluster.backend import LocalBackend
 from twin.errors import NetworkError, Problem
 from twin.grid.export import export_feeder
 from twin.grid.strata import stratum_name
-from twin.grid.topology import check_feeder
+from twin.grid.topology import check_feeder, check_net, check_state
+from twin.grid.transmission_report import QUANTILES, distributions
 from twin.loading import Loading, loading_values, peak_day, settle_day, year_loss_values
+from twin.powerflow.upper_ehv import OK
 from twin.results.storage import Storage
 from twin.scenario import Scenario
 from twin.simulation.prepare import Prepared, build_grid, prepare
@@ -24,6 +26,8 @@ from twin.simulation.runfolder import RunFolder
 from twin.simulation.shard_tables import feeder_weights
 
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
+MOST_PROBLEMS = 20
+"""Problems of the checks that are printed."""
 
 
 def describe_grid(scenario: Scenario, console: Console) -> None:
@@ -83,31 +87,51 @@ def _print_bands(values: dict[tuple[str, str], float], console: Console) -> None
 
 
 def _print_distributions(built: Prepared, day: Loading, console: Console) -> None:
-    table = Table("quantity", *(f"p{p}" for p in PERCENTILES), title="Distributions on that evening")
+    table = Table("quantity", *(f"p{p}" for p in PERCENTILES), title="Distributions on that evening: 11 kV and below")
     rows: dict[str, NDArray[np.float64]] = {
         "DT loading, percent": day.dt_loading_percent,
         "LV end voltage, pu of 433 V": day.lv_end_pu,
         "11 kV end voltage, pu": day.feeder_end_pu,
-        "PSS 11 kV bus, pu": day.v_pss_pu.min(axis=1),
-        "GSS loading, percent": np.nanmax(day.upper.gss_loading_percent, axis=1),
-        "line loading at 132 kV and above, percent": np.nanmax(day.upper.branch_loading_percent, axis=1),
-        "132 kV bus lowest, pu": day.upper.vm132_min,
-        "132 kV bus highest, pu": day.upper.vm132_max,
+        "PSS 11 kV bus, lowest of the day, pu": day.v_pss_pu.min(axis=1),
     }
     for name, values in rows.items():
         table.add_row(name, *(f"{value:.3f}" for value in np.nanpercentile(values, PERCENTILES)))
     console.print(table)
+    _print_upper(built, day, console)
+
+
+def _print_upper(built: Prepared, day: Loading, console: Console) -> None:
+    """The grid at 33 kV and above in its heaviest hour that has a solution."""
+    solved = day.upper.status == OK
+    if not solved.any():
+        console.print("no hour of that evening has a solution at 33 kV and above")
+        return
+    step = int(np.argmax(np.where(solved, day.upper.sent_mw, -np.inf)))
+    heads = [f"p{100 * quantile:g}" for quantile in QUANTILES]
+    title = f"Distributions at {step * 24 // len(solved):02d}:00: 33 kV and above"
+    table = Table("quantity", "unit", "number", *heads, title=title)
+    for row in distributions(built.upper, day.upper, step):
+        table.add_row(row.quantity, row.unit, f"{row.count:,}", *(f"{value:.3f}" for value in row.quantiles))
+    console.print(table)
 
 
 def _print_checks(built: Prepared, day: Loading, console: Console) -> None:
-    problems = [
-        problem
-        for part in built.backend.shards[0].population.feeders
-        for problem in check_feeder(part.net, part.feeder)
-    ]
-    unsolved = int((day.upper.status != 0).sum())
-    console.print(f"checks: {len(problems)} problems of supply and radiality, {unsolved} hours without solution above")
-    for problem in problems[:20]:
+    """Is everything supplied, radial where it should be, numbered without a gap, and solved?"""
+    feeders = built.backend.shards[0].population.feeders
+    checks = {
+        "state: PSSs reach a GSS, feeders have DTs, numbers have no gap": check_state(built.state),
+        "33 kV and above: every load has a path to a source": check_net(built.above.net),
+        f"{len(feeders):,} feeders: 11 kV and LV are trees, every DT is supplied": [
+            problem for part in feeders for problem in check_feeder(part.net, part.feeder)
+        ],
+    }
+    table = Table("check", "problems", title="Checks")
+    for name, problems in checks.items():
+        table.add_row(name, f"{len(problems):,}")
+    unsolved = int((day.upper.status != OK).sum())
+    table.add_row("33 kV and above: hours of the evening's day without a solution", f"{unsolved:,}")
+    console.print(table)
+    for problem in [problem for problems in checks.values() for problem in problems][:MOST_PROBLEMS]:
         console.print(f"  {problem}", highlight=False, markup=False)
 
 

@@ -21,6 +21,7 @@ from twin import __version__
 from twin.analysis import analyse
 from twin.cluster.backend import backend_factory
 from twin.errors import RunInterrupted, TwinError
+from twin.kernels import compile_seconds
 from twin.loading import mean_field_study
 from twin.progress import Reporter, Silent, reporter
 from twin.report.page import write_report
@@ -31,6 +32,7 @@ from twin.results.storage import Storage
 from twin.scenario import Scenario, dump_resolved, scenario_hash
 from twin.simulation.engine import Engine
 from twin.simulation.manifest import Manifest, Stopwatch, process_usage
+from twin.simulation.predict import comparison, measured_numbers, predicted_numbers, prediction
 from twin.simulation.prepare import Prepared, prepare, wanted_tables
 from twin.simulation.price_tables import group_weights, prices_table
 from twin.simulation.replicate import check_weather
@@ -143,6 +145,9 @@ def _note_population(manifest: Manifest, prepared: Prepared) -> None:
     manifest.assumed = prepared.assumed
     manifest.synthetic = prepared.synthetic
     manifest.months_complete = prepared.months_complete
+    manifest.prediction = predicted_numbers(
+        prepared.scenario, prepared.state, prepared.selection, prepared.backend.n_shards
+    )
 
 
 def _commit_static(storage: Storage, folder: RunFolder, prepared: Prepared) -> None:
@@ -188,6 +193,8 @@ def _finish(out: str, folder: RunFolder, manifest: Manifest, progress: Reporter,
         report = write_report(open_run(out), Path(out) / "report.html") if "://" not in out else None
     wall = time.perf_counter() - began
     manifest.wall_s["total"] = wall
+    manifest.note_compilation(compile_seconds())
+    manifest.measured = measured_numbers(manifest, open_run(out).commits)
     manifest.write(storage)
     code = EXIT_FAILED_SOLVES if manifest.failed_solves else EXIT_DONE
     return RunSummary(out, manifest.status, code, _closing_text(out, report, manifest, wall), wall)
@@ -200,6 +207,7 @@ def _closing_text(out: str, report: Path | None, manifest: Manifest, wall_s: flo
         first = manifest.failed_solves[0]
         lines.append(f"{len(manifest.failed_solves)} failed solves, first: {first['feeder']} {first['cause']}")
     lines += headline(run)
+    lines.append(comparison(manifest.prediction, manifest.measured))
     lines += [f"run    {manifest.digest['run']}", f"report {report or out}"]
     return "\n".join(lines)
 
@@ -218,8 +226,7 @@ def headline(run: Run) -> list[str]:
 
 def predict(scenario: Scenario, shards: int | None = None) -> dict[str, str]:
     """Time, memory and output that a run of this scenario will take, from its counts and stored rates."""
-    from twin.simulation.predict import prediction
-
+    check_weather(scenario)
     return prediction(scenario, shards or os.cpu_count() or 1)
 
 

@@ -1,44 +1,100 @@
-"""What a run will take: counts from the scenario, times rates measured on a reference machine."""
+"""What a run will take: counts from the scenario, times rates measured on a reference machine, and how it came out."""
 
 from __future__ import annotations
 
 from twin.datapack import read_yaml
+from twin.grid.state import StateGrid
+from twin.grid.strata import Selection
+from twin.results.commits import Commit
 from twin.scenario.schema import Scenario
+from twin.simulation.manifest import Manifest
+from twin.simulation.plan import month_end
 from twin.simulation.prepare import build_grid, specs_for
 
 MIB = 2**20
 
 
 def prediction(scenario: Scenario, n_shards: int) -> dict[str, str]:
-    """Time, memory and output of a run, as text by name."""
-    numbers = predicted_numbers(scenario, n_shards)
+    """Time, memory and output of a run, as text by name: what the dry run prints."""
+    _, state, selection = build_grid(scenario)
+    numbers = predicted_numbers(scenario, state, selection, len(specs_for(state, selection, n_shards)))
     return {
         "consumers simulated": f"{numbers['consumers']:,.0f}",
         "consumer-steps": f"{numbers['consumer_steps']:,.0f}",
         "cases": f"{numbers['cases']:,.0f}",
         "shards": f"{numbers['shards']:,.0f}",
-        "wall time": f"about {numbers['wall_s']:.0f} s after compilation",
+        "wall time": f"about {numbers['wall_s']:,.0f} s after compilation",
         "memory": f"about {numbers['memory_bytes'] / MIB:,.0f} MiB in all processes",
         "output": f"about {numbers['output_bytes'] / MIB:,.0f} MiB",
     }
 
 
-def predicted_numbers(scenario: Scenario, n_shards: int) -> dict[str, float]:
-    """The same as numbers."""
-    rates = read_yaml("rates")
-    _, state, selection = build_grid(scenario)
-    shards = len(specs_for(state, selection, n_shards))
+def predicted_numbers(scenario: Scenario, state: StateGrid, selection: Selection, n_shards: int) -> dict[str, float]:
+    """The same as numbers, for a grid that is built: what the manifest keeps. Rates are in ``twin/data/rates.yaml``."""
+    rates = {name: entry["value"] for name, entry in read_yaml("rates").items()}
     consumers = float(state.feeders.n_consumers[selection.simulated].sum() + len(state.ht))
-    blocks = len(scenario.dates) * scenario.experiment.replicates * len(scenario.points())
-    arms = len(scenario.arm_names)
-    steps = consumers * blocks * arms * scenario.steps
-    cases = float(arms * scenario.experiment.replicates * len(scenario.points()))
-    wall = rates["build_s"]["value"] + rates["upper_s_per_case_day"]["value"] * blocks * arms
-    wall += steps * rates["ns_per_consumer_step"]["value"] * 1e-9 / shards
-    memory = rates["process_bytes"]["value"] * (shards + 1)
-    memory += consumers * (rates["bytes_per_consumer"]["value"] + rates["state_bytes_per_arm"]["value"] * arms)
-    output = cases * consumers * rates["bill_bytes"]["value"] + consumers * rates["consumer_row_bytes"]["value"]
+    points, arms = len(scenario.points()), len(scenario.arm_names)
+    cases = float(scenario.n_cases)
+    case_days = cases * len(scenario.dates)
+    steps = consumers * case_days * scenario.steps
+    per_shard = consumers * rates["build_ns_per_consumer"] + steps * rates["ns_per_consumer_step"]
+    once = rates["once_s"] + rates["once_s_per_case"] * cases
+    memory = rates["process_bytes"] * (n_shards + 1)
+    memory += consumers * (rates["bytes_per_consumer"] + rates["state_bytes_per_arm"] * arms)
     return {
-        "consumers": consumers, "consumer_steps": steps, "cases": cases, "shards": float(shards), "wall_s": wall,
-        "memory_bytes": memory, "output_bytes": output,
-    }  # fmt: skip
+        "consumers": consumers,
+        "consumer_steps": steps,
+        "cases": cases,
+        "shards": float(n_shards),
+        "wall_s": once + rates["upper_s_per_case_day"] * case_days + per_shard * 1e-9 / n_shards,
+        "memory_bytes": memory,
+        "output_bytes": sum(
+            rows * rates[f"{table}_row_bytes"]
+            for table, rows in _rows(scenario, state, selection, points * scenario.experiment.replicates).items()
+        ),
+    }
+
+
+def _rows(scenario: Scenario, state: StateGrid, selection: Selection, worlds: int) -> dict[str, float]:
+    """Rows of the large tables that the scenario asks for; ``worlds``: sweep points times replicates."""
+    dates, arms = scenario.dates, len(scenario.arm_names)
+    days = worlds * arms * len(dates)
+    simulated = selection.simulated
+    consumers = float(state.feeders.n_consumers[simulated].sum() + len(state.ht))
+    bills = sum(date in (month_end(date), dates[-1]) for date in dates)
+    rows = {
+        "consumers": consumers,
+        "bills": consumers * worlds * arms * bills,
+        "feeders": float(simulated.sum()) * days * scenario.steps,
+        "transformers": float(state.feeders.n_dts[simulated].sum()) * days,
+        "grid_substations": float(len(state.gss.id)) * days * scenario.steps,
+        "readings": float(scenario.output.readings.consumers) * days * scenario.steps,
+    }
+    return {table: number for table, number in rows.items() if scenario.output.wants(table)}
+
+
+def measured_numbers(manifest: Manifest, commits: list[Commit]) -> dict[str, float]:
+    """What the same figures of a finished run were, from its manifest and commit records; compilation is within."""
+    return {
+        "consumers": float(manifest.consumers),
+        "consumer_steps": float(manifest.consumer_steps),
+        "shards": float(manifest.shards),
+        "wall_s": manifest.wall_s["total"],
+        "compile_s": manifest.wall_s["compile"],
+        "memory_bytes": float(manifest.peak_rss_bytes),
+        "output_bytes": float(sum(record.bytes for commit in commits for record in commit.files)),
+    }
+
+
+def comparison(prediction: dict[str, float], measured: dict[str, float]) -> str:
+    """One line: what came out beside what was predicted."""
+    parts = [
+        ("time", "wall_s", "s", 1.0),
+        ("memory", "memory_bytes", "MiB", MIB),
+        ("tables", "output_bytes", "MiB", MIB),
+    ]
+    words = [
+        f"{name} {measured[key] / scale:,.0f} {unit} ({prediction[key] / scale:,.0f})"
+        for name, key, unit, scale in parts
+    ]
+    return f"took (predicted): {', '.join(words)}"
