@@ -15,13 +15,13 @@ TABLES = {"results", "analysis", "report"}
 
 MAY_IMPORT = {
     **dict.fromkeys(MODELS, BASE),
-    "grid": BASE | {"powerflow"},  # the array layouts that power flow defines
-    "scenario": BASE | {"grid", "economics"},  # names of districts; what an arm makes of a tariff and its zones
+    "grid": BASE | {"powerflow", "timeseries"},  # array layouts; the reader of any pandapower network
+    "scenario": BASE | {"grid", "economics", "demand"},  # districts; tariffs and zones of arms; files of profiles
     "timeseries": BASE | {"powerflow"},  # any pandapower network, on the same kernels
     "results": BASE,
     "analysis": BASE | {"results"},
     "report": BASE | {"results", "analysis"},
-    "simulation": BASE | MODELS | {"grid", "scenario", "results"},
+    "simulation": BASE | MODELS | {"grid", "scenario", "results", "timeseries"},
     "cluster": BASE | {"simulation"},
     "verification": BASE
     | MODELS

@@ -18,6 +18,10 @@ def scenario_schema() -> dict[str, Any]:
     schema = Scenario.model_json_schema(by_alias=True)
     parts = schema["$defs"]
     parts["Resolve"] = _resolve()
+    parts["Grid"]["anyOf"] = _kinds_of_grid()
+    for row in ("MappedLoad", "LoadRule"):
+        parts[row]["properties"]["category"]["enum"] = list(names.category_names())
+    parts["Mapping"] = {"anyOf": [{"type": "string", "description": "a CSV or YAML file"}, parts["Mapping"]]}
     _let_periods_stand_beside_settings(parts["TimeOfDay"])
     parts["Period"]["properties"]["hours"] |= {"pattern": HOURS, "examples": ["09-17", "06:30-10:00", "22-06"]}
     parts["TimeOfDay"]["properties"]["categories"]["items"] = {"enum": list(names.category_names())}
@@ -29,6 +33,16 @@ def scenario_schema() -> dict[str, Any]:
     parts["Meters"]["properties"]["vendors"]["enum"] = [names.BY_DISTRICT, *names.vendor_names()]
     schema["properties"]["tariff"]["enum"] = list(names.tariff_names())
     return {"$schema": DIALECT, **schema}
+
+
+def _kinds_of_grid() -> list[dict[str, Any]]:
+    """What must stand beside what: the state's grid wants ``resolve``, a network of the user's its consumers."""
+    own = ["district", "mapping"]
+    return [
+        {"required": ["resolve"]},
+        {"required": ["network", *own], "not": {"required": ["resolve"]}},
+        {"required": ["simbench", *own], "not": {"required": ["resolve"]}},
+    ]
 
 
 def _resolve() -> dict[str, Any]:

@@ -49,6 +49,7 @@ def _build(document: Document, overrides: Iterable[str], folder: Path) -> Scenar
         problems += _override(document, override)
     if not document.readable:
         raise ScenarioError(problems)
+    problems += _include_mapping(document, folder)
     context = {"folder": folder, "step_minutes": _step_minutes(document.data)}
     skip = {problem.path for problem in problems if problem.path}
     scenario = None
@@ -61,6 +62,18 @@ def _build(document: Document, overrides: Iterable[str], folder: Path) -> Scenar
     if problems or scenario is None:
         raise ScenarioError(problems)
     return scenario
+
+
+def _include_mapping(document: Document, folder: Path) -> list[Problem]:
+    """Put the content of a YAML file that ``grid.mapping`` names in its place, with its own lines; its problems."""
+    grid = document.data.get("grid")
+    name = grid.get("mapping") if isinstance(grid, dict) else None
+    if not isinstance(grid, dict) or not isinstance(name, str) or not name.lower().endswith((".yaml", ".yml")):
+        return []
+    included = read_document(folder / name)
+    grid["mapping"] = included.data
+    document.places.update({("grid", "mapping", *path): place for path, place in included.places.items() if path})
+    return included.problems
 
 
 def _step_minutes(data: dict[str, Any]) -> int | None:
@@ -113,8 +126,12 @@ def _note_override(document: Document, target: KeyPath, place: str) -> None:
 
 
 def _across(scenario: Scenario, document: Document) -> list[Problem]:
-    """Problems that show only in the whole: sweep points and tariff zones."""
+    """Problems that show only in the whole: sweep points, a network with its consumers, and tariff zones."""
     problems = _sweep_problems(scenario, document)
+    if scenario.grid.is_own:
+        from twin.scenario.own_grid import own_grid_problems  # pandapower takes seconds to import
+
+        problems += own_grid_problems(scenario, document.places)
     if problems:
         return problems
     cases = [("experiment", "arms", scenario)]

@@ -35,7 +35,7 @@ def dump_resolved(scenario: Scenario) -> str:
 def scenario_hash(scenario: Scenario) -> str:
     """SHA-256 of everything that decides results: of two scenarios with equal hashes one may resume the other's run.
 
-    A file of weather counts by its content, not by its path.
+    A file that the scenario names (weather, a network, its mapping, profiles) counts by its content, not by its path.
 
     Raises
     ------
@@ -44,9 +44,18 @@ def scenario_hash(scenario: Scenario) -> str:
     """
     data = _plain(scenario.resolved())
     if data["weather"]["year"] != BIHAR_NORMAL:
-        data["weather"]["year"] = hashlib.sha256(Path(data["weather"]["year"]).read_bytes()).hexdigest()
+        _by_content(data["weather"], "year")
+    _by_content(data["grid"], "network")
+    _by_content(data["grid"].get("mapping", {}), "file")
+    _by_content(data.get("demand", {}), "profiles")
     text = json.dumps(data, ensure_ascii=True, separators=(",", ":"), default=_iso)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _by_content(section: dict[str, Any], key: str) -> None:
+    """Put the hash of a file in the place of its path, if there is one."""
+    if key in section:
+        section[key] = hashlib.sha256(Path(section[key]).read_bytes()).hexdigest()
 
 
 def _plain(value: Any) -> Any:

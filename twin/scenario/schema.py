@@ -19,13 +19,13 @@ from pydantic import (
     PlainSerializer,
     ValidationInfo,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
 from twin.datapack import uncertain_parameters
 from twin.scenario import names, sweeps
 from twin.scenario.arms import Arm
+from twin.scenario.grid import Demand, Grid
 from twin.scenario.parts import FrozenDict, Many, Name, Section
 from twin.scenario.yaml_text import shown
 from twin.units import MINUTES_PER_DAY
@@ -35,71 +35,7 @@ FIRST_START, LAST_START = date(2000, 1, 1), date(2100, 1, 1)
 MAX_CASES, MAX_POINTS = 10_000, 1_000
 
 Share = Annotated[float, Field(ge=0, le=1)]
-District = Annotated[str, AfterValidator(names.known_district)]
 Tariff = Annotated[str, AfterValidator(names.known_tariff)]
-
-
-class Resolve(Section):
-    """Where the twin looks closely: exactly one of the three."""
-
-    districts: Annotated[tuple[District, ...], Many, Field(min_length=1)] | None = None
-    fraction: Annotated[float, Field(gt=0, le=1)] | None = None
-    everything: Annotated[bool, Field(exclude=True)] = False
-    """Written ``resolve: all``."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _written(cls, value: Any) -> Any:
-        fix = "write `all`, `{districts: [...]}` or `{fraction: 0.01}`"
-        if value == "all":
-            return {"everything": True}
-        if not isinstance(value, dict):
-            raise names.refuse(f"must say where to look closely, got {shown(value)}", fix)
-        if "everything" in value or {"districts", "fraction"} <= value.keys() or not value:
-            raise names.refuse("must hold exactly one way of choosing", fix)
-        return value
-
-    @field_validator("districts")
-    @classmethod
-    def _once(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        return None if value is None else tuple(dict.fromkeys(value))
-
-    @model_validator(mode="after")
-    def _one(self) -> Resolve:
-        if not self.everything and self.districts is None and self.fraction is None:
-            raise names.refuse("must hold exactly one way of choosing", "give districts or fraction, or write `all`")
-        return self
-
-    @model_serializer(mode="plain")
-    def _as_written(self) -> Any:
-        if self.everything:
-            return "all"
-        return {"districts": list(self.districts)} if self.districts is not None else {"fraction": self.fraction}
-
-
-class Grid(Section):
-    """Which grid, and where to look closely."""
-
-    state: Literal["bihar"] | None = None
-    network: str | None = None
-    simbench: str | None = None
-    resolve: Resolve
-
-    @field_validator("network", "simbench")
-    @classmethod
-    def _not_yet(cls, value: str | None) -> str | None:
-        if value is not None:
-            raise names.refuse(
-                f"a network of your own ({shown(value)}) is not supported in a run yet", "use `state: bihar`"
-            )
-        return value
-
-    @model_validator(mode="before")
-    @classmethod
-    def _state(cls, value: Any) -> Any:
-        if isinstance(value, dict) and not value.keys() & {"state", "network", "simbench"}:
-            return {"state": "bihar", **value}
-        return value
 
 
 class Time(Section):
@@ -274,6 +210,8 @@ class Scenario(Section):
     """The question, as the report's title shows it."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     grid: Grid
+    demand: Demand | None = None
+    """Left out: archetypes."""
     time: Time
     weather: Weather = Weather()
     meters: Meters = Field(default_factory=Meters)
@@ -284,6 +222,14 @@ class Scenario(Section):
     sweep: Sweep = FrozenDict()
     """Values by dotted path; every combination is a sweep point."""
     output: Output = Output()
+
+    @field_validator("demand")
+    @classmethod
+    def _of_a_network(cls, value: Demand | None, info: ValidationInfo) -> Demand | None:
+        if value is not None and "grid" in info.data and not info.data["grid"].is_own:
+            what = "consumers of the state's grid are drawn from archetypes"
+            raise names.refuse(what, "remove it, or give `grid.network` or `grid.simbench`")
+        return value
 
     @field_validator("sweep")
     @classmethod
