@@ -116,29 +116,37 @@ def _lv_lines(static: FeederStatic) -> Iterator[str]:
             )
 
 
-def _consumers(static: FeederStatic, kw: NDArray[np.float64], zips: NDArray[np.float64]) -> Iterator[str]:
-    """A service and a load for every leg; a leg without power is left out."""
+def _legs(static: FeederStatic, kw: NDArray[np.float64]) -> Iterator[tuple[int, str, str, float]]:
+    """Every leg with its pole's node, its load's node and its power; they are one where the service is nothing. [kW]"""
     lv = static.lv
     group = np.repeat(np.arange(len(lv.group_ptr) - 1), np.diff(lv.group_ptr))
-    of_dt = np.searchsorted(lv.dt_leg_ptr, np.arange(len(lv.leg_consumer)), side="right") - 1
-    kv = LV_NOMINAL_PU * LV_BASE_V / 1000.0
+    dt = np.searchsorted(lv.dt_leg_ptr, np.arange(len(group)), side="right") - 1
     for leg, consumer in enumerate(lv.leg_consumer):
+        pole, phase = group[leg] // 3 - lv.dt_pole_ptr[dt[leg]], group[leg] % 3 + 1
         power = kw[consumer] * float(lv.leg_share[leg])
+        at = f"p{dt[leg]}_{pole}.{phase}"
+        through = abs(power) >= LEAST_KW and lv.service_pu[leg].any()
+        yield leg, at, f"c{leg}.1" if through else at, power
+
+
+def _consumers(static: FeederStatic, kw: NDArray[np.float64], zips: NDArray[np.float64]) -> Iterator[str]:
+    """A service and a load for every leg; a leg without power is left out."""
+    kv = LV_NOMINAL_PU * LV_BASE_V / 1000.0
+    for leg, pole, node, power in _legs(static, kw):
         if abs(power) < LEAST_KW:
             continue
-        k, law = of_dt[leg], zips[consumer]
+        law = zips[static.lv.leg_consumer[leg]]
         tangent = law[3:].sum()
         q_law = law[3:] / tangent if tangent != 0 else np.array([0.0, 0.0, 1.0])
-        pole, phase = group[leg] // 3 - lv.dt_pole_ptr[k], group[leg] % 3 + 1
-        r, x = lv.service_pu[leg].astype(np.float64) * LV_BASE_OHM
+        if node != pole:
+            r, x = static.lv.service_pu[leg].astype(np.float64) * LV_BASE_OHM
+            yield (
+                f"new line.v{leg} phases=1 bus1={pole} bus2={node} r1={r:.12g} x1={x:.12g} r0={r:.12g} x0={x:.12g} "
+                "c1=0 c0=0 length=1 units=none"
+            )
         yield (
-            f"new line.v{leg} phases=1 bus1=p{k}_{pole}.{phase} bus2=c{leg}.1 r1={r:.12g} x1={x:.12g} r0={r:.12g} "
-            f"x0={x:.12g} c1=0 c0=0 length=1 units=none"
-        )
-        yield (
-            f"new load.l{leg} phases=1 conn=wye bus1=c{leg}.1 kv={kv:.12g} kw={power:.12g} "
-            f"kvar={power * tangent:.12g} model=8 zipv=({' '.join(f'{part:.9g}' for part in (*law[:3], *q_law))} 0) "
-            "vminpu=0.1 vmaxpu=2"
+            f"new load.l{leg} phases=1 conn=wye bus1={node} kv={kv:.12g} kw={power:.12g} kvar={power * tangent:.12g} "
+            f"model=8 zipv=({' '.join(f'{part:.9g}' for part in (*law[:3], *q_law))} 0) vminpu=0.1 vmaxpu=2"
         )
 
 
@@ -161,27 +169,22 @@ def solve(
     dss.Text.Command("solve")
     if not dss.Solution.Converged():
         raise NetworkError([Problem("OpenDSS", "", "no solution of the feeder", "look at its voltages")])
-    return _results(dss, static)
+    return _results(dss, static, kw)
 
 
-def _results(dss: Any, static: FeederStatic) -> ThreePhaseResult:
+def _results(dss: Any, static: FeederStatic, kw: NDArray[np.float32]) -> ThreePhaseResult:
     volts = np.asarray(dss.Circuit.AllBusVolts()).view(np.complex128)
     at = dict(zip((name.lower() for name in dss.Circuit.AllNodeNames()), volts, strict=True))
     phases = np.array([[at[f"n{node}.{p}"] for p in (1, 2, 3)] for node in static.node_of_dt])
     base = KV_11 * 1000.0 / np.sqrt(3.0)
     turn = np.exp(2j * np.pi / 3)
-    of_dt = np.searchsorted(static.lv.dt_leg_ptr, np.arange(len(static.lv.leg_consumer)), side="right") - 1
-    lowest = np.full(len(static.dt_id), np.inf)
-    for leg, k in enumerate(of_dt):
-        v = at.get(f"c{leg}.1")
-        if v is not None:
-            lowest[k] = min(lowest[k], abs(v) / LV_BASE_V)
+    legs = np.array([abs(at[node]) for _, _, node, _ in _legs(static, kw.astype(np.float64))]) / LV_BASE_V
     sent = -np.asarray(dss.Circuit.TotalPower())
     return ThreePhaseResult(
         v_line_pu=np.abs(phases - np.roll(phases, -1, axis=1)) / (KV_11 * 1000.0),
         v_positive_pu=np.abs(phases @ np.array([1, turn, turn**2])) / 3 / base,
         v_negative_pu=np.abs(phases @ np.array([1, turn**2, turn])) / 3 / base,
-        v_lowest_pu=lowest,
+        v_lowest_pu=np.minimum.reduceat(legs, static.lv.dt_leg_ptr[:-1]),
         loss_kw=_losses(dss),
         sent_kw=float(sent[0]),
         sent_kvar=float(sent[1]),
