@@ -132,6 +132,21 @@ def consumers() -> pa.Table:
     )
 
 
+def population(rows: pa.Table) -> pa.Table:
+    """Counts of a table of consumers, one by one; HT consumers count as at 132 kV and above."""
+    groups: dict[tuple[Any, ...], dict[str, Any]] = {}
+    same = ("feeder_id", "district", "category", "income_class", "resolved", "weight")
+    for row in rows.to_pylist():
+        own = {name: row[name] for name in same}
+        group = groups.setdefault(
+            tuple(own.values()), {**own, "pss_id": -1, "consumers": 0, "annual_kwh": 0.0, "billed_within_free": 0}
+        )
+        group["consumers"] += 1
+        group["annual_kwh"] += row["annual_kwh"]
+        group["billed_within_free"] += row["annual_kwh"] * 0.94 / 12 <= 125
+    return arrow("population", list(groups.values()))
+
+
 def system_rows(case: int, used: list[float], loss: float, purchase: float) -> list[dict[str, Any]]:
     """Each of the five losses is ``loss`` in every step. [MW, INR per step]"""
     return [
@@ -224,6 +239,7 @@ def hand_run() -> FakeRun:
             "cases": cases(("flat", "tod"), 1),
             "feeder_list": feeder_list(),
             "consumers": consumers(),
+            "population": population(consumers()),
             "system": arrow(
                 "system",
                 system_rows(0, [100, 100, 200, 180], 2.0, 1000.0) + system_rows(1, [110, 105, 180, 170], 1.8, 900.0),
@@ -262,6 +278,7 @@ def random_run(seed: int, replicates: int = 2, treated: bool = True) -> FakeRun:
             "cases": cases(("flat", "tod"), replicates),
             "feeder_list": feeder_list(),
             "consumers": consumers(),
+            "population": population(consumers()),
             "system": arrow("system", system),
             "feeders": arrow("feeders", feeders),
             "transformers": arrow("transformers", dts),

@@ -87,6 +87,10 @@ class Kind(Row):
     group: str
 
 
+CLASSES = 6
+"""Income classes: 1 to 5 of homes, and 0 for everybody else."""
+
+
 class CategoryKind(Row):
     """Share of an archetype within a category."""
 

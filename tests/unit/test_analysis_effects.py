@@ -15,7 +15,7 @@ from tests.analysis_fixture import CONSUMERS, arrow, bill_row, cases, feeder_row
 from twin.analysis.design import read_experiment
 from twin.analysis.effect_rows import over_replicates
 from twin.analysis.effects import effects_and_gains
-from twin.analysis.frames import read_consumers, read_feeders
+from twin.analysis.frames import read_feeders
 from twin.analysis.loads import CaseLoads
 from twin.analysis.network_effects import moved
 from twin.errors import RunFolderError
@@ -23,8 +23,8 @@ from twin.results.schema import arrow_schema
 
 
 def effects_of(run):
-    loads = CaseLoads(run, read_feeders(run))
-    return effects_and_gains(loads, read_experiment(run), read_consumers(run, loads.feeders))
+    feeders = read_feeders(run)
+    return effects_and_gains(CaseLoads(run, feeders), read_experiment(run), feeders)
 
 
 def rows_of(table, **key):

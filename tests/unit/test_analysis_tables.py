@@ -31,7 +31,7 @@ from twin.results.storage import Storage
 
 @pytest.fixture(scope="module")
 def hand():
-    return analyse(hand_run(), {"peak_mw": 8400.0, "billed_of_used": 1.0})
+    return analyse(hand_run(), {"peak_mw": 8400.0})
 
 
 def rows_of(table, **key):
@@ -159,12 +159,14 @@ def test_the_season_s_peak_is_only_what_is_handed_in():
         analyse(hand_run(), {"peak_gw": 8.4})
 
 
-def test_billed_use_lowers_the_average_that_meets_the_free_block():
+def test_a_share_within_the_free_block_of_homes_alone():
+    """Of every group all, or none but others than homes."""
     run = hand_run()
-    rows = [{**row, "annual_kwh": 12 * 130.0} for row in run.tables["consumers"].to_pylist()]
-    run = run.replaced(consumers=arrow("consumers", rows))
-    for billed, share in ((1.0, 0.0), (0.95, 100.0)):
-        (row,) = rows_of(analyse(run, {"billed_of_used": billed})["calibration"], id="C24s")
+    rows = run.tables["population"].to_pylist()
+    for chosen, share in ((range(6), 100.0), ((0,), 0.0), ((0, 1, 3), 100 * 42 / 62)):
+        counted = [{**row, "billed_within_free": row["consumers"] * (row["income_class"] in chosen)} for row in rows]
+        tables = analyse(run.replaced(population=arrow("population", counted)), {})
+        (row,) = rows_of(tables["calibration"], id="C24s")
         assert row["value"] == pytest.approx(share)
 
 
@@ -194,7 +196,7 @@ def swept(path_values):
     """A run of flat and tod at every sweep point, each point with its own draws."""
     points = tuple(json.dumps(point) for point in path_values)
     made = [random_run(seed, replicates=1) for seed in range(len(points))]
-    tables = {name: made[0].tables[name] for name in ("feeder_list", "consumers")}
+    tables = {name: made[0].tables[name] for name in ("feeder_list", "consumers", "population")}
     for name in ("system", "feeders", "transformers", "bills"):
         rows = []
         for place, run in enumerate(made):
@@ -288,6 +290,6 @@ def test_a_run_on_disk_gives_the_same_tables(hand, tmp_path):
     storage.write_json("manifest.json", {})
     storage.write_bytes("scenario.yaml", yaml.safe_dump(made.scenario).encode())
     write_commit(storage, Commit(BlockKey("1block"), 1, files))
-    tables = analyse(open_run(str(tmp_path)), {"peak_mw": 8400.0, "billed_of_used": 1.0})
+    tables = analyse(open_run(str(tmp_path)), {"peak_mw": 8400.0})
     for name, table in tables.items():
         assert table.equals(hand[name]), name

@@ -1,8 +1,8 @@
 """Table ``calibration``: what the twin gives for the state beside what was published, like with like.
 
 Rows of ``twin/data/calibration.csv`` whose column ``estimate`` names one of the estimates below. Counts and shares of
-consumers come from the run's sample with their sampling error; the peak is handed in (highest mean-field evening of
-the season), its hour is the run's.
+consumers come from the table ``population``, with the sampling error of the run's sample; the peak is handed in
+(highest mean-field evening of the season), its hour is the run's.
 """
 
 from __future__ import annotations
@@ -16,20 +16,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from twin.analysis.design import Experiment
-from twin.analysis.frames import CLASSES, Consumers, Feeders, by_code
+from twin.analysis.frames import Feeders, Population, by_code
 from twin.analysis.loads import CaseLoads
 from twin.analysis.sampling import half_width
-from twin.analysis.tables import build, read
-from twin.datapack import Row, read_rows, threshold
+from twin.analysis.tables import build
+from twin.datapack import CLASSES, Row, read_rows, threshold
 
 FloatArray = NDArray[np.float64]
 SPOKEN_TO = ("base_2025_26", "base_2024_25")
 MILLION = 1e6
-MONTHS = 12.0
-HANDED_IN = ("peak_mw", "billed_of_used")
-"""What the caller may hand in: the season's highest mean-field peak [MW], and homes' billed over true use (else the
-data pack's).
-"""
+HANDED_IN = ("peak_mw",)
+"""What the caller may hand in: the season's highest mean-field peak [MW]."""
 
 
 class Target(Row):
@@ -64,7 +61,7 @@ class Estimate:
 
 
 def calibration_table(
-    loads: CaseLoads, experiment: Experiment, consumers: Consumers, estimates: Mapping[str, float]
+    loads: CaseLoads, experiment: Experiment, feeders: Feeders, population: Population, estimates: Mapping[str, float]
 ) -> pa.Table:
     """Table ``calibration``. Without ``estimates["peak_mw"]`` the peak's row is left out: a short run's own peak is
     not the season's.
@@ -79,7 +76,7 @@ def calibration_table(
     unknown = sorted(set(estimates) - set(HANDED_IN))
     if unknown:
         raise ValueError(f"estimates {unknown} are not known; use {', '.join(HANDED_IN)}")
-    found = {**_counts(loads, consumers, estimates), **_peak(loads, experiment, estimates)}
+    found = {**_counts(feeders, population), **_peak(loads, experiment, estimates)}
     rows = []
     for target in read_rows("calibration", Target):
         if target.estimate in found and target.purpose in SPOKEN_TO and target.confidence == "found":
@@ -101,32 +98,27 @@ def _row(target: Target, estimate: Estimate) -> dict[str, Any]:
     }
 
 
-def _counts(loads: CaseLoads, consumers: Consumers, estimates: Mapping[str, float]) -> dict[str, Estimate]:
+def _counts(feeders: Feeders, population: Population) -> dict[str, Estimate]:
     """Consumers by group in millions, and the share of homes whose billed annual average lies within the free block."""
-    run, feeders = loads.run, loads.feeders
-    homes = consumers.cell % CLASSES > 0
-    kutir = consumers.cell // CLASSES == consumers.categories.index("kutir_jyoti")
-    groups = {
-        "consumers_million": np.ones(len(homes), dtype=bool),
-        "homes_million": homes,
-        "kutir_jyoti_million": kutir,
-    }
-    found = {name: _total(feeders, consumers, mark / MILLION) for name, mark in groups.items()}
-    billed = estimates.get("billed_of_used", threshold("billed_of_used"))
-    month_kwh = read(run, "consumers", ["annual_kwh"])["annual_kwh"].astype(np.float64) * (billed / MONTHS)
-    within = homes & (month_kwh <= threshold("free_month"))
-    count = found["homes_million"].value * MILLION
-    share = float(np.sum(consumers.weight * within)) / count
-    part = _total(feeders, consumers, (within - share * homes) * (100.0 / count))
+    count = population.consumers.astype(np.float64)
+    homes = population.cell % CLASSES > 0
+    kutir = population.cell // CLASSES == population.categories.index("kutir_jyoti")
+    groups = {"consumers_million": np.ones_like(homes), "homes_million": homes, "kutir_jyoti_million": kutir}
+    found = {name: _total(feeders, population, count * mark / MILLION) for name, mark in groups.items()}
+    within = homes * population.within_free
+    all_homes = found["homes_million"].value * MILLION
+    share = float(np.sum(population.weight * within)) / all_homes
+    part = _total(feeders, population, (within - share * homes * count) * (100.0 / all_homes))
     return {**found, "homes_in_free_block_percent": Estimate(100.0 * share, part.error, part.freedom)}
 
 
-def _total(feeders: Feeders, consumers: Consumers, values: FloatArray) -> Estimate:
-    """State total of ``values`` per consumer with its sampling error."""
-    total = float(np.sum(consumers.weight * values))
+def _total(feeders: Feeders, population: Population, values: FloatArray) -> Estimate:
+    """State total of ``values``, sums over each group's consumers, with its sampling error."""
+    total = float(np.sum(population.weight * values))
     if not feeders.represented:
         return Estimate(total)
-    return Estimate(total, *feeders.sample.error(by_code(consumers.sampled_row, values, len(feeders.sampled_rows))))
+    by_feeder = by_code(population.sampled_row, values, len(feeders.sampled_rows))
+    return Estimate(total, *feeders.sample.error(by_feeder))
 
 
 def _peak(loads: CaseLoads, experiment: Experiment, estimates: Mapping[str, float]) -> dict[str, Estimate]:

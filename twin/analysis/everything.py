@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 import pyarrow as pa
@@ -9,15 +10,21 @@ import pyarrow as pa
 from twin.analysis.calibration import calibration_table
 from twin.analysis.design import read_experiment
 from twin.analysis.effects import effects_and_gains
-from twin.analysis.frames import read_consumers, read_feeders
+from twin.analysis.frames import no_feeders, read_feeders, read_population
+from twin.analysis.left_out import left_out
 from twin.analysis.loads import CaseLoads
 from twin.analysis.losses import loss_table
 from twin.analysis.sensitivity import sensitivity_table
-from twin.analysis.tables import RunTables
+from twin.analysis.tables import RunTables, asked_for
+
+LOG = logging.getLogger(__name__)
 
 
 def analyse(run: RunTables, estimates: Mapping[str, float]) -> dict[str, pa.Table]:
     """Tables ``effects gains losses calibration sensitivity`` of a run, each with exactly the dictionary's columns.
+
+    Results that need a table which the scenario's ``output.tables`` leaves out are not among them: see
+    `twin.analysis.left_out`. Without bills, no table of the size of the population is read.
 
     Parameters
     ----------
@@ -34,16 +41,18 @@ def analyse(run: RunTables, estimates: Mapping[str, float]) -> dict[str, pa.Tabl
     Raises
     ------
     RunFolderError
-        If a table that this needs is missing, empty, or of cases that do not pair.
+        If a table that this needs and the scenario asks for is missing, empty, or of cases that do not pair.
     """
     experiment = read_experiment(run)
-    loads = CaseLoads(run, read_feeders(run))
-    consumers = read_consumers(run, loads.feeders)
-    effects, gains = effects_and_gains(loads, experiment, consumers)
+    feeders = read_feeders(run)
+    loads = CaseLoads(run, feeders if asked_for(run.scenario, "feeders") else no_feeders())
+    for part in left_out(run.scenario):
+        LOG.info("not written: output.tables leaves out %s, so there is no %s", *part.words)
+    effects, gains = effects_and_gains(loads, experiment, feeders)
     return {
         "effects": effects,
         "gains": gains,
         "losses": loss_table(loads, experiment),
-        "calibration": calibration_table(loads, experiment, consumers, estimates),
+        "calibration": calibration_table(loads, experiment, feeders, read_population(run, feeders), estimates),
         "sensitivity": sensitivity_table(experiment, effects),
     }

@@ -15,10 +15,9 @@ from twin import datapack
 from twin.analysis.design import resolved_districts
 from twin.analysis.sampling import Sample, collapse
 from twin.analysis.tables import RunTables, read
+from twin.datapack import CLASSES
 from twin.errors import Problem, RunFolderError
 
-CLASSES = 6
-"""Income classes 1 to 5 of homes, and 0 for everybody else."""
 HT_FEEDER = -1
 """Feeder number of consumers on 11 kV and above, who hang on no 11 kV feeder of the list."""
 
@@ -76,6 +75,12 @@ def read_feeders(run: RunTables) -> Feeders:
     )
 
 
+def no_feeders() -> Feeders:
+    """Nothing: for results of the state alone, where a run did not write what its feeders did."""
+    none, nothing = np.zeros(0, np.int64), np.zeros(0)
+    return Feeders(none, (), none, (), none, nothing, none, Sample(none, nothing, nothing))
+
+
 def rows_of(feeders: Feeders, feeder_id: NDArray[np.integer]) -> NDArray[np.int64]:
     """Row of each feeder id in ``feeders``; -1 for `HT_FEEDER`.
 
@@ -119,26 +124,68 @@ def read_consumers(run: RunTables, feeders: Feeders) -> Consumers:
     """Consumers of a run with the groups, areas and strata that results need."""
     names = ["consumer_id", "feeder_id", "district", "category", "income_class", "resolved", "weight"]
     rows = read(run, "consumers", names)
+    categories, cell = _cells(rows, "consumers")
+    feeder = rows_of(feeders, rows["feeder_id"])
+    itself = rows["resolved"].astype(bool) | (feeder < 0)
+    return Consumers(
+        rows["consumer_id"].astype(np.int64),
+        categories,
+        cell,
+        rows["weight"].astype(np.float64),
+        np.where(itself, _codes(rows["district"], feeders.districts), -1),
+        _sampled_rows(feeders)[feeder],
+    )
+
+
+@dataclass(frozen=True)
+class Population:
+    """Simulated consumers by feeder and cell (at 11 kV and above by PSS and district); arrays of shape (n_groups,).
+
+    Each consumer of a group stands for ``weight`` of the state; ``within_free`` of them have a billed monthly average
+    within the free block of a home. ``sampled_row`` as in `Consumers`.
+    """
+
+    categories: tuple[str, ...]
+    cell: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    sampled_row: NDArray[np.int64]
+    consumers: NDArray[np.int64]
+    within_free: NDArray[np.int64]
+
+
+def read_population(run: RunTables, feeders: Feeders) -> Population:
+    """Counts of a run's consumers, which every run holds."""
+    names = ["feeder_id", "category", "income_class", "weight", "consumers", "billed_within_free"]
+    rows = read(run, "population", names)
+    categories, cell = _cells(rows, "population")
+    return Population(
+        categories,
+        cell,
+        rows["weight"].astype(np.float64),
+        _sampled_rows(feeders)[rows_of(feeders, rows["feeder_id"])],
+        rows["consumers"].astype(np.int64),
+        rows["billed_within_free"].astype(np.int64),
+    )
+
+
+def _cells(rows: dict[str, NDArray], table: str) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Names of all categories, and the cell of each row."""
     categories = tuple(category.category for category in datapack.categories())
     category = _codes(rows["category"], categories)
     if (category < 0).any():
         name = str(rows["category"][category < 0][0])
         what = f"category {name!r} is not in twin/data/categories.csv"
         raise RunFolderError(
-            [Problem("tables/consumers", "category", what, "read the run with the version that made it")]
+            [Problem(f"tables/{table}", "category", what, "read the run with the version that made it")]
         )
-    feeder = rows_of(feeders, rows["feeder_id"])
-    itself = rows["resolved"].astype(bool) | (feeder < 0)
-    place = np.full(len(feeders.feeder_id) + 1, -1, dtype=np.int64)  # the last entry serves feeder -1
+    return categories, category * CLASSES + rows["income_class"].astype(np.int64)
+
+
+def _sampled_rows(feeders: Feeders) -> NDArray[np.int64]:
+    """Of each row of ``feeders`` its row in ``feeders.sample``, -1 if it has none; the last entry serves feeder -1."""
+    place = np.full(len(feeders.feeder_id) + 1, -1, dtype=np.int64)
     place[feeders.sampled_rows] = np.arange(len(feeders.sampled_rows))
-    return Consumers(
-        rows["consumer_id"].astype(np.int64),
-        categories,
-        category * CLASSES + rows["income_class"].astype(np.int64),
-        rows["weight"].astype(np.float64),
-        np.where(itself, _codes(rows["district"], feeders.districts), -1),
-        place[feeder],
-    )
+    return place
 
 
 def _codes(names: NDArray, known: tuple[str, ...]) -> NDArray[np.int64]:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.analysis.frames import CLASSES, Consumers, by_code
-from twin.datapack import threshold
+from twin.analysis.frames import Consumers, by_code
+from twin.datapack import CLASSES, threshold
 
 FloatArray = NDArray[np.float64]
 PERCENTILES = {"p10": 0.10, "p50": 0.50, "p90": 0.90}

@@ -56,7 +56,11 @@ class CaseSummary:
 
 @dataclass
 class CaseLoads:
-    """Loads of a run's cases. Every case is read from storage once; only its summary is kept."""
+    """Loads of a run's cases. Every case is read from storage once; only its summary is kept.
+
+    With no feeders (`twin.analysis.frames.no_feeders`) there are loads of the state alone, and the table ``feeders`` is
+    not read.
+    """
 
     run: RunTables
     feeders: Feeders
@@ -111,9 +115,11 @@ class CaseLoads:
     def _heads(self, number: int, steps: int) -> dict[str, FloatArray]:
         """Columns of the table ``feeders`` as matrices (steps, n_feeders) in the order of the feeder list."""
         names = [f"{name}_kw" for name in ("sent", "used", *FEEDER_LOSSES)]
+        count = len(self.feeders.feeder_id)
+        if count == 0:
+            return {name: np.zeros((steps, 0)) for name in names}
         rows = read_case(self.run, "feeders", number, ["feeder_id", *names])
         ids = rows["feeder_id"]
-        count = len(self.feeders.feeder_id)
         rows_of(self.feeders, ids)
         if len(ids) != count * steps or not np.array_equal(ids, np.tile(self.feeders.feeder_id, steps)):
             what = f"case {number}: {len(ids)} rows are not the {count} simulated feeders in each of {steps} steps"

@@ -11,7 +11,7 @@ from twin.analysis.design import Experiment
 from twin.analysis.tables import build
 
 OUTCOMES = ("evening_peak", "energy_moved", "energy_saved", "revenue", "subsidy", "purchase_cost")
-"""State outcomes that the table holds, over all consumers."""
+"""State outcomes that the table holds, over all consumers, as far as the run's effects hold them."""
 POLICY = "experiment.arms"
 """Settings below this path are choices, not doubts: the scenario is their source."""
 
@@ -28,11 +28,12 @@ def sensitivity_table(experiment: Experiment, effects: pa.Table) -> pa.Table:
     for row in effects.to_pylist():
         if row["area"] == "state" and row["group"] == "all" and row["outcome"] in OUTCOMES:
             values[row["arm"], row["outcome"]] = row["value"]  # rows of one key differ in interval only
+    known = [name for name in OUTCOMES if any(outcome == name for _, outcome in values)]
     rows: list[dict[str, Any]] = []
     for path, (low, high) in _ranges(points).items():
         at_low, at_high = _point_at(points, path, low), _point_at(points, path, high)
         for arm in range(1, len(experiment.arms)):
-            for outcome in OUTCOMES:
+            for outcome in known:
                 ends = [values[experiment.label(point, arm), outcome] for point in (at_low, at_high)]
                 rows.append(
                     {

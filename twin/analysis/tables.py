@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 from twin.errors import Problem, RunFolderError
 from twin.results.schema import KEYS, arrow_schema
+
+ALL = "all"
 
 
 class RunTables(Protocol):
@@ -29,6 +32,12 @@ class RunTables(Protocol):
     def table(self, name: str, columns: list[str] | None = None, where: str | None = None) -> pa.Table:
         """Rows of one table; ``where`` is a SQL condition."""
         ...
+
+
+def asked_for(scenario: Mapping[str, Any], table: str) -> bool:
+    """Does a resolved scenario let its run write a table? ``output.tables`` may leave out the large ones."""
+    tables = scenario.get("output", {}).get("tables", ALL)
+    return tables == ALL or table in tables
 
 
 def read(run: RunTables, table: str, columns: list[str], where: str | None = None) -> dict[str, NDArray]:

@@ -30,6 +30,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "feeder_list": ("feeder_id",),
     "transformers": ("case", "date", "dt_id"),
     "consumers": ("consumer_id",),
+    "population": ("feeder_id", "pss_id", "district", "category", "income_class"),
     "bills": ("case", "consumer_id", "period_start"),
     "readings": ("case", "interval_start", "consumer_id"),
     "events": ("case", "interval_start", "entity", "event", "detail"),

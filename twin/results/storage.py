@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
+
+from twin.results.schema import arrow_schema
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,34 @@ class FileRecord:
     def as_dict(self) -> dict[str, Any]:
         """Plain form for commit records."""
         return asdict(self)
+
+
+class HashedStream(io.RawIOBase):
+    """A stream that counts and hashes what is written through it, so that a large file need not be held to be hashed.
+
+    Closing it leaves the stream below open.
+    """
+
+    def __init__(self, below: pa.NativeFile) -> None:
+        self._below = below
+        self.bytes = 0
+        self.sha256 = hashlib.sha256()
+
+    def writable(self) -> bool:
+        """It takes bytes."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Pass bytes on."""
+        self._below.write(data)
+        self.sha256.update(data)
+        size = memoryview(data).nbytes
+        self.bytes += size
+        return size
+
+    def tell(self) -> int:
+        """Bytes written so far."""
+        return self.bytes
 
 
 class Storage:
@@ -56,9 +88,23 @@ class Storage:
     def write_table(self, path: str, table: str, data: pa.Table) -> FileRecord:
         """Write an Arrow table as Parquet (zstd, dictionary for strings only) and return its record."""
         sink = pa.BufferOutputStream()
-        strings = [field.name for field in data.schema if pa.types.is_string(field.type)]
-        pq.write_table(data, sink, compression="zstd", use_dictionary=strings or False, row_group_size=1 << 18)
+        pq.write_table(data, sink, row_group_size=1 << 18, **_look(data.schema))
         return self.write_bytes(path, sink.getvalue().to_pybytes(), table, data.num_rows)
+
+    def write_chunks(self, path: str, table: str, chunks: Iterable[pa.Table]) -> FileRecord:
+        """Write a large table piece by piece, a row group each, without ever holding more than one; its record.
+
+        The chunks have the table's own schema.
+        """
+        full, schema, rows = self.full(path), arrow_schema(table), 0
+        self.fs.create_dir(full.rpartition("/")[0], recursive=True)
+        with self.fs.open_output_stream(full) as stream:
+            hashed = HashedStream(stream)
+            with pq.ParquetWriter(hashed, schema, **_look(schema)) as writer:
+                for chunk in chunks:
+                    writer.write_table(chunk, row_group_size=max(chunk.num_rows, 1))
+                    rows += chunk.num_rows
+        return FileRecord(path, table, rows, hashed.bytes, hashed.sha256.hexdigest())
 
     def write_json(self, path: str, content: Any) -> FileRecord:
         """Write a JSON document, keys in order as given."""
@@ -109,3 +155,9 @@ class Storage:
         """Remove one file; nothing happens if it is already gone."""
         if self.exists(path):
             self.fs.delete_file(self.full(path))
+
+
+def _look(schema: pa.Schema) -> dict[str, Any]:
+    """How Parquet files are written: zstd, dictionary for strings only."""
+    strings = [field.name for field in schema if pa.types.is_string(field.type)]
+    return {"compression": "zstd", "use_dictionary": strings or False}

@@ -22,6 +22,7 @@ from twin.economics.surplus import surplus_change_inr
 from twin.meters.register import register_wh
 from twin.results.schema import arrow_schema
 from twin.results.storage import FileRecord
+from twin.simulation.consumer_tables import chunks
 from twin.simulation.plan import month_end
 from twin.units import PAISE_PER_INR, WH_PER_KWH
 
@@ -37,60 +38,49 @@ BASELINE = 0
 def bill_files(
     shared: Shared, name: str, world: ReplicateWorld, meters: MeterState, solver: BlockSolver, date: dt.date
 ) -> list[FileRecord]:
-    """Write the bills of the window that ends with ``date``, one table per arm."""
+    """Write the bills of the window that ends with ``date``, one file per arm, consumers in chunks."""
     if "bills" not in shared.wanted or len(world.population.consumers) == 0:
         return []
-    columns = world.population.consumers.bill_columns(world.smart)
-    base_month = baseline_month_kwh(world, meters, solver, date)
+    days_left = month_end(date).day - date.day
+    expected_kwh = world.expected_day_kwh(solver, date) if days_left else None
     records = []
     for arm in range(len(world.plan.arms)):
         case = world.plan.case(arm, world.replicate)
-        rows = bill_rows(world, meters, columns, arm, date, base_month)
         path = f"tables/bills/case={case}/{name}.parquet"
-        records.append(shared.storage.write_table(path, "bills", rows))
+        parts = (bill_rows(world, meters, arm, date, expected_kwh, rows) for rows in chunks(world.population))
+        records.append(shared.storage.write_chunks(path, "bills", parts))
     return records
 
 
-def baseline_month_kwh(
-    world: ReplicateWorld, meters: MeterState, solver: BlockSolver, date: dt.date
-) -> NDArray[np.float64]:
-    """The whole month under the first arm: month to date at the window's end plus a mean-field rest. (n, n_zones)."""
-    days_left = month_end(date).day - date.day
-    total = meters.kwh[BASELINE].copy()
-    if days_left:
-        total += world.expected_day_kwh(solver, date) * days_left
-    return total
-
-
-def arm_month_kwh(meters: MeterState, arm: int, base_month: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The whole month under an arm: every zone scaled by the change that the window shows. Shape (n, n_zones)."""
-    base_window = meters.kwh[BASELINE] - meters.start_kwh[0]
-    window = meters.kwh[arm] - meters.start_kwh[0]
-    ratio = np.divide(window, base_window, out=np.ones_like(window), where=base_window > 0.0)
-    return base_month * ratio
-
-
 def bill_rows(
-    world: ReplicateWorld, meters: MeterState, columns: BillColumns, arm: int, date: dt.date,
-    base_month: NDArray[np.float64],
+    world: ReplicateWorld, meters: MeterState, arm: int, date: dt.date, expected_kwh: NDArray[np.float64] | None,
+    rows: slice,
 ) -> pa.Table:  # fmt: skip
-    """One arm's bills as rows of the table."""
-    plan, consumers = world.plan, world.population.consumers
-    rates = plan.rates(arm, date)
-    first, n = meters.window_start(date), len(consumers)
-    resolution = consumers.register_resolution_wh(world.smart)
-    start_wh = register_wh(meters.start_kwh[0], resolution)
-    end_wh = register_wh(meters.kwh[arm], resolution)
-    month_days = month_end(date).day
+    """One arm's bills of some consumers as rows of the table.
+
+    Parameters
+    ----------
+    expected_kwh : float64[n, n_zones] or None
+        Every consumer's mean-field day for the rest of the month; None where the window ends with the month.
+    rows : slice
+        Of the shard's consumers.
+    """
+    plan, consumers, smart = world.plan, world.population.consumers.part(rows), world.smart[rows]
+    columns, resolution = consumers.bill_columns(smart), consumers.register_resolution_wh(smart)
+    rates, base_rates = plan.rates(arm, date), plan.rates(BASELINE, date)
+    first, n, month_days = meters.window_start(date), len(consumers), month_end(date).day
+    start_kwh, base_kwh, end_kwh = meters.start_kwh[0, rows], meters.kwh[BASELINE, rows], meters.kwh[arm, rows]
+    rest_kwh = 0.0 if expected_kwh is None else expected_kwh[rows] * (month_days - date.day)
+    base_month = base_kwh + rest_kwh
+    arm_month = arm_month_kwh(base_month, base_kwh - start_kwh, end_kwh - start_kwh)
+    start_wh, end_wh = register_wh(start_kwh, resolution), register_wh(end_kwh, resolution)
     window = bill_window(
         rates, columns, start_wh, whole_month(n, first.day - 1, month_days), end_wh,
         whole_month(n, date.day, month_days),
     )  # fmt: skip
-    arm_month = arm_month_kwh(meters, arm, base_month)
-    used = meters.kwh[arm] - meters.start_kwh[0]
+    used = end_kwh - start_kwh
     own = _month_bill(rates, columns, arm_month, month_days)
     unchanged = _month_bill(rates, columns, base_month, month_days)
-    base_rates = plan.rates(BASELINE, date)
     base = _month_bill(base_rates, columns, base_month, month_days)
     surplus = surplus_change_inr(
         (unchanged.total - base.total) / PAISE_PER_INR,
@@ -117,6 +107,13 @@ def bill_rows(
         "month_surplus_inr": surplus,
     }
     return pa.table(table, schema=arrow_schema("bills"))
+
+
+def arm_month_kwh(
+    base_month: NDArray[np.float64], base_window: NDArray[np.float64], window: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The whole month under an arm: every zone scaled by the change that the window shows. Shapes (n, n_zones)."""
+    return base_month * np.divide(window, base_window, out=np.ones_like(window), where=base_window > 0.0)
 
 
 def _month_bill(rates: RateTable, columns: BillColumns, month_kwh: NDArray[np.float64], month_days: int) -> BillOut:

@@ -74,6 +74,12 @@ class Consumers:
         own = [value for value in vars(self).values() if isinstance(value, np.ndarray)]
         return sum(array.nbytes for array in [*own, *self.traits])
 
+    def part(self, rows: slice) -> Consumers:
+        """Some of the consumers; nothing is copied."""
+        traits = {name: column[rows] for name, column in self.traits._asdict().items()}
+        own = {name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        return Consumers(**own, traits=DemandColumns(**traits))
+
     def smart(self, share_by_category: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Who has a smart meter at these shares: a larger share only adds."""
         return self.smart_rank < share_by_category[self.category]

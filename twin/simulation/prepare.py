@@ -168,9 +168,9 @@ def prepare(
 
 
 def wanted_tables(scenario: Scenario) -> list[str]:
-    """Tables that shards write, as far as the scenario asks for them."""
+    """Tables that shards write: the small ``population`` always, others as far as the scenario asks for them."""
     tables = ("consumers", "feeders", "transformers", "bills", "readings")
-    return [table for table in tables if scenario.output.wants(table)]
+    return ["population", *(table for table in tables if scenario.output.wants(table))]
 
 
 def layout_of(state: StateGrid, selection: Selection, specs: list[ShardSpec], built: list[BuildAnswer]) -> Layout:

@@ -24,17 +24,26 @@ from twin.simulation.billing_month import bill_files
 from twin.simulation.block import BlockSolver, BlockState
 from twin.simulation.border import WIDE_LIMIT_PU
 from twin.simulation.checkpoint import read_meters, write_meters
+from twin.simulation.consumer_tables import static_files
 from twin.simulation.harvest import mean_field_answer
 from twin.simulation.manifest import process_usage
-from twin.simulation.messages import ArmAnswer, BlockQuestion, BuildAnswer, CommitAnswer, MeanFieldAnswer, Only
+from twin.simulation.messages import (
+    AcceptAnswer,
+    ArmAnswer,
+    BlockQuestion,
+    BuildAnswer,
+    CommitAnswer,
+    MeanFieldAnswer,
+    Only,
+)
 from twin.simulation.meter_state import MeterState, start_of_month
 from twin.simulation.plan import PointPlan
 from twin.simulation.population import Population, build_population
 from twin.simulation.price_tables import count_shard, weight_group
-from twin.simulation.reading_tables import reading_candidates, reading_files
+from twin.simulation.reading_tables import reading_candidates, reading_files, rows_of_ids, used_by_step
 from twin.simulation.replicate import ReplicateWorld, open_world
-from twin.simulation.shard_tables import block_files, consumers_file
-from twin.simulation.verification import verify_sample
+from twin.simulation.shard_tables import block_files
+from twin.simulation.verification import BASELINE, verify_sample
 
 LOG = logging.getLogger(__name__)
 
@@ -66,7 +75,7 @@ class Shared:
 
 class Shard:
     """Owns some PSSs through a run. Methods are called by the driver in the order build, begin_replicate, (solve ...
-    solve, commit) ..., close.
+    solve, accept, commit) ..., close.
     """
 
     def __init__(self, spec: ShardSpec, shared: Shared) -> None:
@@ -77,14 +86,14 @@ class Shard:
         self.solver: BlockSolver
         self.block: BlockState | None = None
         self.mean_solver: BlockSolver
-        self.mean_block: BlockState
+        self.mean_block: BlockState | None = None
 
     def identify(self) -> tuple[str, str]:
         """Hash of the kernels' sources and the instruction set they are compiled for."""
         return source_hash(), instruction_set()
 
     def build(self) -> BuildAnswer:
-        """Build the population and write the table of consumers."""
+        """Build the population and write the tables of its consumers."""
         began = time.perf_counter()
         shared = self.shared
         self.population = build_population(
@@ -92,7 +101,7 @@ class Shard:
         )
         self.solver = BlockSolver(self.population, shared.points[0].steps)
         stem = f"s{self.spec.owned_pss[0]:05d}-a{shared.attempt:06d}"
-        files = consumers_file(shared.storage, stem, shared, self.population) if "consumers" in shared.wanted else []
+        files = static_files(shared, stem, self.population)
         population = self.population
         return BuildAnswer(
             consumers=len(population.consumers),
@@ -127,31 +136,35 @@ class Shard:
     def solve(self, question: BlockQuestion) -> list[ArmAnswer]:
         """One round of a block: settle every feeder of the asked arms at the given PSS voltages."""
         if self.block is None or self.block.number != question.block:
+            self.block = self.mean_block = None
             self.block = BlockState.begin(self.world, self.meters, question.block, self.solver)
         return self.solver.solve(self.block, question)
 
-    def commit(
-        self,
-        block: int,
-        v_pss_pu: NDArray[np.float64],
-        stem: str,
-        with_checkpoint: bool,
-        reading_ids: NDArray[np.int64],
-    ) -> CommitAnswer:
-        """Accept the block as last solved: advance meters, write tables, and the checkpoint if one is due.
+    def accept(
+        self, block: int, arm: int, v_pss_pu: NDArray[np.float64], reading_ids: NDArray[np.int64]
+    ) -> AcceptAnswer:
+        """Take what is needed of an arm as last solved, and let its low-voltage solutions go.
 
-        ``v_pss_pu``, shape (arms, n_owned_pss, steps), is the grid's last answer, against which a sample is verified.
+        ``v_pss_pu``, shape (n_owned_pss, steps), is the grid's last answer, against which a sample is verified.
         """
-        shared, plan = self.shared, self.world.plan
-        solved = self.block
-        assert solved is not None, "a block is solved before it is committed"
-        assert solved.number == block, f"block {solved.number} was solved, {block} is to be committed"
+        solved = self._solved(block)
+        result = solved.arms[arm]
+        self.solver.scale_energies(result)
+        mismatch = verify_sample(self.solver, solved, v_pss_pu) if arm == BASELINE else {}
+        if "readings" in self.shared.wanted:
+            rows = rows_of_ids(self.population.consumers.consumer_id, reading_ids)
+            result.read_kwh = used_by_step(self.solver, solved, arm, rows)
+        answer = AcceptAnswer(failures=result.all_failures, closure=result.closure, border_mismatch=mismatch)
+        self.solver.let_go(result)
+        return answer
+
+    def commit(self, block: int, stem: str, with_checkpoint: bool, reading_ids: NDArray[np.int64]) -> CommitAnswer:
+        """Commit a block whose arms are all accepted: advance meters, write tables, and the checkpoint if one is due."""
+        shared, plan, solved = self.shared, self.world.plan, self._solved(block)
         name = f"{stem}-s{self.spec.owned_pss[0]:05d}-a{shared.attempt:06d}"
         began = time.perf_counter()
-        self.solver.accept(solved)
-        mismatch = verify_sample(self.solver, solved, v_pss_pu)
         files = block_files(shared, name, self.world, self.solver, solved)
-        files += reading_files(shared, name, self.world, self.meters, self.solver, solved, reading_ids)
+        files += reading_files(shared, name, self.world, self.meters, solved, reading_ids)
         self.meters.advance(solved)
         if self.meters.closes_after(plan.dates[block]):
             files += bill_files(shared, name, self.world, self.meters, self.solver, plan.dates[block])
@@ -161,14 +174,12 @@ class Shard:
             path = f"checkpoints/{name}"
             ids = self.population.consumers.consumer_id
             checkpoint = [write_meters(shared.storage, path, ids, self.meters.arrays())]
-        return CommitAnswer(
-            files=files,
-            checkpoint=checkpoint,
-            failures=solved.failures,
-            closure=solved.closure,
-            border_mismatch=mismatch,
-            seconds={"commit": time.perf_counter() - began},
-        )
+        return CommitAnswer(files=files, checkpoint=checkpoint, seconds={"commit": time.perf_counter() - began})
+
+    def _solved(self, block: int) -> BlockState:
+        assert self.block is not None, "a block is solved before it is accepted"
+        assert self.block.number == block, f"block {self.block.number} was solved, not {block}"
+        return self.block
 
     def count_prices(self) -> list[list[PriceCounts]]:
         """Whole-number counts for the table of prices, by arm and weight group; of the first sweep point."""
@@ -189,6 +200,7 @@ class Shard:
         if first:
             self.mean_solver = BlockSolver(self.population, steps)
             self.mean_block = BlockState.of_mean_field(self.world, date, weather, self.mean_solver)
+        assert self.mean_block is not None, "the first round of a day opens it"
         question = BlockQuestion(-1, (0,), v_pss_pu[None], first, WIDE_LIMIT_PU, only)
         answer = self.mean_solver.solve(self.mean_block, question)[0]
         return mean_field_answer(self.population, self.mean_block, answer, self.mean_solver.hours)

@@ -1,4 +1,4 @@
-"""Tables that a shard writes for a block, and the static table of its consumers."""
+"""Tables that a shard writes for a block, and what its feeders and names stand for."""
 
 from __future__ import annotations
 
@@ -8,17 +8,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from twin.datapack import categories, kinds
-from twin.demand.draw import mean_tile, padded
-from twin.demand.panel import typical_days
-from twin.demand.weather import NormalWeather
 from twin.grid.state import StateGrid
 from twin.grid.strata import Selection
 from twin.results.schema import arrow_schema
-from twin.results.storage import FileRecord, Storage
+from twin.results.storage import FileRecord
 from twin.simulation.harvest import DT_COLUMNS
 from twin.simulation.messages import Q
-from twin.simulation.population import Population
 from twin.simulation.system_tables import case_path, interval_starts
 from twin.units import MINUTES_PER_DAY
 
@@ -26,9 +21,6 @@ if TYPE_CHECKING:
     from twin.simulation.block import ArmBlock, BlockSolver, BlockState
     from twin.simulation.replicate import ReplicateWorld
     from twin.simulation.shard import Shared
-
-ANNUAL_STEPS = 24
-ANNUAL_CHUNK = 4096
 
 
 def block_files(
@@ -105,52 +97,6 @@ def feeder_weights(state: StateGrid, selection: Selection) -> NDArray[np.float64
     sampled = selection.sampled_consumers.astype(np.float64)
     weight = np.divide(unsimulated + sampled, sampled, out=np.zeros(n_strata), where=sampled > 0)
     return np.where(selection.sampled, weight[stratum], np.where(selection.resolved, 1.0, 0.0))
-
-
-def annual_kwh(seed: int, population: Population, year: int) -> NDArray[np.float32]:
-    """Expected use of each consumer in a year of normal weather, from twelve typical days. Shape (n,). [kWh]"""
-    from twin.demand.draw import day_tables
-
-    consumers = population.consumers
-    total = np.zeros(len(consumers))
-    districts = np.unique(consumers.district).astype(np.int64)
-    kw = np.zeros((ANNUAL_CHUNK, padded(ANNUAL_STEPS)), np.float32)
-    for date, n_days in typical_days(year):
-        day = day_tables(seed, NormalWeather(), date, ANNUAL_STEPS, districts)
-        for start in range(0, len(total), ANNUAL_CHUNK):
-            stop = min(start + ANNUAL_CHUNK, len(total))
-            mean_tile(consumers.traits, start, stop, day, kw)
-            total[start:stop] += kw[: stop - start].sum(axis=1, dtype=np.float64) * n_days
-    return total.astype(np.float32)
-
-
-def consumers_file(storage: Storage, stem: str, shared: Shared, population: Population) -> list[FileRecord]:
-    """Write the static columns of the shard's consumers."""
-    consumers, state, plan = population.consumers, shared.state, shared.points[0]
-    n = len(consumers)
-    if n == 0:
-        return []
-    weights = np.append(feeder_weights(state, shared.selection), 1.0)
-    on_feeder = consumers.feeder >= 0
-    kind_names, category_names = [row.name for row in kinds()], [row.category for row in categories()]
-    classes = np.array([row.income_class for row in kinds()], np.int8)
-    columns = {
-        "consumer_id": consumers.consumer_id,
-        "feeder_id": consumers.feeder,
-        "dt_id": consumers.dt_id,
-        "district": named(consumers.district, list(state.districts.name)),
-        "category": named(consumers.category, category_names),
-        "kind": named(consumers.kind, kind_names),
-        "income_class": classes[consumers.kind],
-        "phases": consumers.phases.astype(np.int8),
-        "sanctioned_kw": consumers.sanctioned_kw,
-        "smart": consumers.smart(plan.smart_share),
-        "resolved": np.where(on_feeder, np.append(shared.selection.resolved, True)[consumers.feeder], True),
-        "weight": weights[consumers.feeder],
-        "annual_kwh": annual_kwh(state.seed, population, plan.dates[0].year),
-    }
-    rows = pa.table(columns, schema=arrow_schema("consumers"))
-    return [storage.write_table(f"tables/consumers/{stem}.parquet", "consumers", rows)]
 
 
 def named(codes: NDArray[np.integer], names: list[str]) -> pa.Array:
