@@ -19,6 +19,7 @@ from rich.console import Console
 
 from twin import __version__
 from twin.analysis import analyse
+from twin.analysis.left_out import left_out
 from twin.cluster.backend import backend_factory
 from twin.errors import RunInterrupted, TwinError
 from twin.kernels import compile_seconds
@@ -170,8 +171,9 @@ def _commit_static(storage: Storage, folder: RunFolder, prepared: Prepared) -> N
 def _commit_analysis(
     storage: Storage, folder: RunFolder, out: str, manifest: Manifest, estimates: dict[str, Any], bands: pa.Table
 ) -> None:
-    manifest.write(storage)
     run = open_run(out)
+    manifest.left_out = {part.name: part.as_dict() for part in left_out(run.scenario)}
+    manifest.write(storage)
     tables = {**analyse(run, estimates), "bands": bands}
     files = []
     for name, rows in tables.items():

@@ -48,6 +48,8 @@ class Manifest:
     shards: int = 1
     backend: str = "local"
     months_complete: bool = False
+    left_out: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Results that the run does not hold because the scenario leaves out tables that they need."""
     versions: dict[str, str] = field(default_factory=lambda: versions())
     instruction_set: str = field(default_factory=instruction_set)
     prediction: dict[str, float] = field(default_factory=dict)
