@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.kernels import instruction_set
+from twin.powerflow.tile_book import some_of, tile_book
 from twin.scenario import Scenario, load_scenario
 from twin.simulation.block import BlockSolver, BlockState
 from twin.simulation.border import WIDE_LIMIT_PU
@@ -110,6 +111,7 @@ class Sample:
         world = open_world(plan, 0, self.population)
         zeros = np.zeros((len(self.population.consumers), plan.zones.n_zones))
         self.block = BlockState.begin(world, MeterState.begin(plan, zeros), 0, self.solver)
+        self.book = tile_book(self.population.n_dts, plan.steps)
         self.consumer_steps = len(self.population.consumers) * plan.steps
         self.n_pss = len(spec.owned_pss)
 
@@ -124,11 +126,9 @@ class Sample:
 
     def settle(self, part: Any, head_pu: float, *, first: bool) -> None:
         """Settle a feeder at a head voltage with equivalents; ``first``: every LV network is solved."""
-        from twin.powerflow.tile_book import some_of
-
         result, solver = self.block.arms[0], self.solver
         solver.feeder.settle(
-            part.net, some_of(result.book, part.dts), np.full(solver.steps, head_pu), WIDE_LIMIT_PU,
+            part.net, some_of(self.book, part.dts), np.full(solver.steps, head_pu), WIDE_LIMIT_PU,
             lambda: self.draw(part), self.population.consumers.zips[part.rows], self.block.zone_of_step,
             result.consumer_kwh[part.rows], first=first,
         )  # fmt: skip

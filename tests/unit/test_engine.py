@@ -8,7 +8,7 @@ import pytest
 from twin.simulation import engine as module
 from twin.simulation.border import BORDER_TOLERANCE_PU, EXACT_LIMIT_PU, MOST_ROUNDS, WIDE_LIMIT_PU, Layout
 from twin.simulation.engine import Engine
-from twin.simulation.messages import N_Q, ArmAnswer, Q
+from twin.simulation.messages import N_Q, AcceptAnswer, ArmAnswer, Q
 
 STEPS = 24
 SOURCE_PU, DROP_PU = 1.02, 0.02
@@ -22,10 +22,19 @@ class Fleet:
     def __init__(self) -> None:
         self.asked: list[int] = []
         self.limits: list[float] = []
+        self.accepted: list[int] = []
+        self.open: set[int] = set()
+        self.held: list[int] = []
 
     def submit(self, method, args):
+        if method == "accept":
+            self.accepted.append(args[0][1])
+            self.open.discard(args[0][1])
+            return [AcceptAnswer([], {}, {})]
         (question,) = args[0]
         self.asked.append(question.arms[0])
+        self.open.add(question.arms[0])
+        self.held.append(len(self.open))
         self.limits.append(question.limit_pu)
         pss = np.zeros((N_Q, 1, STEPS))
         pss[Q.P, 0] = 100.0 * question.v_pss_pu[0, 0] ** 2
@@ -71,6 +80,14 @@ def test_the_border_settles_at_the_hand_solution():
     assert twin.fleet.asked[:2] == [0, 1]
     assert above.held[:2] == [False, False]
     assert all(above.held[2:]), "taps stay after the first round"
+    assert sorted(twin.fleet.accepted) == [0, 1]
+
+
+def test_shards_hold_at_most_two_arms_at_once():
+    twin = engine(Above())
+    twin.settle(SimpleNamespace(arms=tuple("abcde"), exact_border=False), 0, np.ones((5, 1, STEPS)))
+    assert sorted(twin.fleet.accepted) == [0, 1, 2, 3, 4]
+    assert max(twin.fleet.held) == module.ARMS_IN_FLIGHT
 
 
 def test_an_exact_border_solves_low_voltage_again_after_the_first_round():

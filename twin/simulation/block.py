@@ -33,11 +33,11 @@ class ArmBlock:
     """Tentative results of one arm; a further round overwrites them."""
 
     consumer_kwh: NDArray[np.float64]
-    """At the voltages of the tiles' solutions until `BlockSolver.accept`. Shape (n, n_zones). [kWh]"""
+    """At the voltages of the tiles' solutions until `BlockSolver.scale_energies`. Shape (n, n_zones). [kWh]"""
     factor: NDArray[np.float64]
     """Energy at the final voltages over that, shape (n_dts, n_zones)."""
-    book: TileBook
-    """DTs, shape (n_dts, steps)."""
+    book: TileBook | None
+    """DTs, shape (n_dts, steps); None before the first round and once the arm is accepted."""
     ht_kw: NDArray[np.float64]
     """HT consumers after response, constant power behind regulators of their own. Shape (n_ht, steps)."""
     v_head_pu: NDArray[np.float64]
@@ -54,6 +54,26 @@ class ArmBlock:
     """By feeder position."""
     closure_11kv: NDArray[np.float64]
     """Largest relative gap of each feeder, shape (n_feeders,)."""
+    read_kwh: NDArray[np.float64] | None = None
+    """Energy by step of the consumers whose readings are asked for, shape (k, steps). [kWh]"""
+
+    def solution(self) -> TileBook:
+        """The low-voltage solutions, which an arm has between its first round and its acceptance."""
+        assert self.book is not None, "the arm is not solved, or already accepted"
+        return self.book
+
+    @property
+    def all_failures(self) -> list[Failure]:
+        """Failed solves in feeder order."""
+        return [failure for position in sorted(self.failures) for failure in self.failures[position]]
+
+    @property
+    def closure(self) -> dict[str, float]:
+        """Largest relative gap sent - used - losses by level."""
+        return {
+            "lv": float(self.solution().closure.max(initial=0.0)),
+            "11kv": float(self.closure_11kv.max(initial=0.0)),
+        }
 
 
 @dataclass
@@ -88,23 +108,6 @@ class BlockState:
         block.arms = [solver.room(1)]
         return block
 
-    @property
-    def failures(self) -> dict[int, list[Failure]]:
-        """Failed solves by arm, in feeder order."""
-        return {
-            arm: [failure for position in sorted(result.failures) for failure in result.failures[position]]
-            for arm, result in enumerate(self.arms)
-        }
-
-    @property
-    def closure(self) -> dict[str, float]:
-        """Largest relative gap sent - used - losses by level, over arms."""
-        levels = {"lv": 0.0, "11kv": 0.0}
-        for result in self.arms:
-            levels["lv"] = max(levels["lv"], float(result.book.closure.max(initial=0.0)))
-            levels["11kv"] = max(levels["11kv"], float(result.closure_11kv.max(initial=0.0)))
-        return levels
-
 
 class BlockSolver:
     """Working memory for the shard's largest feeder, and the loop over feeders."""
@@ -116,6 +119,7 @@ class BlockSolver:
         n_rows = max(n_rows, population.ht.stop - population.ht.start, 1)
         self.kw, self.arm_kw = demand_room(n_rows, steps), demand_room(n_rows, steps)
         self.feeder = FeederSolver(self.nets, steps)
+        self._books: list[TileBook] = []
         self.hours = 24.0 / steps
         minutes = np.arange(steps) * (MINUTES_PER_DAY // steps)
         self.is_evening = (minutes >= EVENING_MINUTES[0]) & (minutes < EVENING_MINUTES[1])
@@ -132,7 +136,7 @@ class BlockSolver:
         return ArmBlock(
             consumer_kwh=np.zeros((len(population.consumers), n_zones)),
             factor=np.ones((n_dts, n_zones)),
-            book=tile_book(n_dts, steps),
+            book=None,
             ht_kw=np.zeros((population.ht.stop - population.ht.start, steps)),
             v_head_pu=np.zeros((n_feeders, steps)),
             limit_pu=np.full(n_feeders, np.inf),
@@ -167,6 +171,11 @@ class BlockSolver:
     def solve(self, block: BlockState, question: BlockQuestion) -> list[ArmAnswer]:
         """Settle the asked feeders for the asked arms; the answers are in the question's order of arms."""
         solved = np.zeros(len(question.arms), np.int64)
+        for arm in question.arms:
+            if block.arms[arm].book is None:
+                block.arms[arm].book = (
+                    self._books.pop() if self._books else tile_book(self.population.n_dts, self.steps)
+                )
         for position, part in enumerate(self.population.feeders):
             if not part.is_asked(question.only):
                 continue
@@ -187,7 +196,7 @@ class BlockSolver:
     ) -> int:  # fmt: skip
         """Settle one feeder under one arm into the tentative results; returns tiles solved."""
         result, feeder = block.arms[arm], self.feeder
-        book = some_of(result.book, part.dts)
+        book = some_of(result.solution(), part.dts)
         solved = feeder.settle(
             part.net, book, v_head_pu, question.limit_pu,
             lambda: self.after_response(block, arm, part.rows, self.draw(block, part.rows)),
@@ -244,7 +253,7 @@ class BlockSolver:
     ) -> NDArray[np.float64]:
         """DT voltages of a feeder at a head voltage, by its tiles' equivalents. Shape (n_dt, steps). [pu]"""
         part = self.population.feeders[position]
-        book = some_of(block.arms[arm].book, part.dts)
+        book = some_of(block.arms[arm].solution(), part.dts)
         v = self.feeder.sweep_line(part.net, book, v_head_pu).v_pu[part.net.node_of_dt]
         return np.where(np.isfinite(v), v, book.v0_pu)
 
@@ -264,12 +273,16 @@ class BlockSolver:
         )
         return book
 
-    def accept(self, block: BlockState) -> None:
+    def scale_energies(self, result: ArmBlock) -> None:
         """Bring every consumer's energy to the final voltages."""
-        for result in block.arms:
-            for part in self.population.feeders:
-                _scale_energy(part.net.lv.dt_consumer_ptr, result.factor[part.dts], result.consumer_kwh[part.rows])
-            result.factor[:] = 1.0
+        for part in self.population.feeders:
+            _scale_energy(part.net.lv.dt_consumer_ptr, result.factor[part.dts], result.consumer_kwh[part.rows])
+        result.factor[:] = 1.0
+
+    def let_go(self, result: ArmBlock) -> None:
+        """Take an arm's low-voltage solutions back, for the next arm."""
+        self._books.append(result.solution())
+        result.book = None
 
 
 @nb.njit(cache=True, error_model="numpy")

@@ -24,8 +24,10 @@ FREE_ROUNDS = 1
 """Rounds in which taps and capacitors above may move; then they stay, or one at its edge could hunt for ever. The first
 round's loads answer voltage, so the positions found on them are those of the settled day but for edges of deadbands."""
 WIDE_LIMIT_PU, EXACT_LIMIT_PU = 0.02, 5e-5
-"""How far a DT's node may be from the voltage its LV network was solved at: with equivalents, and to be exact. At 0.02 pu
-equivalents err by 2e-6 pu and 0.02 % of losses at peak; a tap's step is 0.0125, and should not cost a solution."""
+"""How far a DT's node may be from the voltage its LV network was solved at: with equivalents, and to be exact.
+
+At 0.02 pu equivalents err by 2e-6 pu and 0.02 % of losses at peak. A tap's step is 0.0125; it should cost no solution.
+"""
 ABOVE_TOLERANCE_PU = 1e-6
 """Within a round trees and mesh above agree this closely, a hundredth of what the border asks for."""
 

@@ -33,12 +33,14 @@ from twin.simulation.border import (
 from twin.simulation.checkpoint import read_voltages, write_voltages
 from twin.simulation.manifest import Manifest, Stopwatch
 from twin.simulation.mean_field import first_voltages
-from twin.simulation.messages import BlockQuestion, CommitAnswer
+from twin.simulation.messages import AcceptAnswer, BlockQuestion, CommitAnswer
 from twin.simulation.plan import PointPlan
 from twin.simulation.system_tables import upper_failures, write_system_tables
 
 LOG = logging.getLogger(__name__)
 
+ARMS_IN_FLIGHT = 2
+"""Arms whose low-voltage solutions the shards hold at once: one is solved above while the shards work on the other."""
 CHECKPOINT_SHARE = 0.05
 """Checkpoints may cost at most this share of the time since the last one."""
 
@@ -80,6 +82,8 @@ class Settled:
     moved_pu: float
     """Largest difference between those and the grid's last answer."""
     rounds: int
+    accepted: list[list[AcceptAnswer]]
+    """By arm and shard."""
 
 
 @dataclass
@@ -183,16 +187,21 @@ class Engine:
         The first round solves every LV network once; then its equivalents follow the voltage. If the border is to be
         exact, LV networks are solved again from the second round on, wherever their voltage moved.
 
-        While the grid above is solved for one arm, the shards already work on the next. Arms do not touch each other,
-        so the order of work changes no bit.
+        While the grid above is solved for one arm, the shards already work on the next; of an arm that has settled
+        they take what they need and let its solutions go. Arms do not touch each other, so the order of work changes no
+        bit.
         """
         last_limit_pu = EXACT_LIMIT_PU if point.exact_border else WIDE_LIMIT_PU
         n_arms = len(point.arms)
         if v_guess is None:
             v_guess = np.repeat(self._first_voltages(point)[None], n_arms, axis=0)
         rounds = [_ArmRounds(v_guess[arm]) for arm in range(n_arms)]
-        asked = deque((arm, self._ask(block, arm, rounds[arm])) for arm in range(n_arms))
-        while asked:
+        waiting, asked = deque(range(n_arms)), deque[tuple[int, Any]]()
+        accepting: dict[int, Any] = {}
+        while waiting or asked:
+            while waiting and len(asked) < ARMS_IN_FLIGHT:
+                arm = waiting.popleft()
+                asked.append((arm, self._ask(block, arm, rounds[arm])))
             arm, handle = asked.popleft()
             answers = [shard[0] for shard in self.fleet.gather(handle, f"the feeders of block {block}")]
             state = rounds[arm]
@@ -208,12 +217,19 @@ class Engine:
                 state.limit_pu = last_limit_pu
                 state.asked_pu = np.where(np.isfinite(answer), answer, state.asked_pu)
                 asked.append((arm, self._ask(block, arm, state)))
+            else:
+                accepting[arm] = self._accept(block, arm, answer)
+        accepted = [
+            self.fleet.gather(accepting[arm], f"the end of block {block}, arm {arm + 1}") for arm in range(n_arms)
+        ]
         most = max(state.number for state in rounds)
         moved = max(state.moved_pu for state in rounds)
         self._rounds.append(most)
         LOG.info("block %d: %d rounds, last move %.1e pu", block, most, moved)
         asked_pu = np.stack([state.asked_pu for state in rounds])
-        return Settled([state.load for state in rounds], [state.upper for state in rounds], asked_pu, moved, most)
+        return Settled(
+            [state.load for state in rounds], [state.upper for state in rounds], asked_pu, moved, most, accepted
+        )
 
     def _first_voltages(self, point: PointPlan) -> NDArray[np.float64]:
         """PSS voltages that the first block of a replicate begins with; the same for all replicates and arms."""
@@ -231,29 +247,29 @@ class Engine:
         ]
         return self.fleet.submit("solve", args)
 
+    def _accept(self, block: int, arm: int, v_pss_pu: NDArray[np.float64]) -> Any:
+        """Tell the shards that an arm has settled, and the grid's last answer, without waiting."""
+        args = [(block, arm, np.ascontiguousarray(v_pss_pu[rows]), self.reading_ids) for rows in self.layout.owned_pss]
+        return self.fleet.submit("accept", args)
+
     def _commit(
         self, point: PointPlan, replicate: int, block: int, settled: Settled, v_final: NDArray[np.float64]
     ) -> None:
         key = BlockKey("1block", point.index, replicate, block)
         with_checkpoint = self._checkpoint_due(point, block)
         stem = f"p{point.index:03d}-r{replicate:04d}-b{block:05d}"
-        args = [
-            (block, np.ascontiguousarray(v_final[:, rows]), stem, with_checkpoint, self.reading_ids)
-            for rows in self.layout.owned_pss
-        ]
         began = time.monotonic()
+        args = [(block, stem, with_checkpoint, self.reading_ids)] * self.fleet.n_shards
         answers: list[CommitAnswer] = self.fleet.call("commit", args, f"the tables of block {block}")
         files = [record for answer in answers for record in answer.files]
-        files += write_system_tables(
-            self.storage, self.attempt, stem, point, replicate, block, settled, answers, self.stations
-        )
+        files += write_system_tables(self.storage, self.attempt, stem, point, replicate, block, settled, self.stations)
         checkpoint: list[FileRecord] = []
         if with_checkpoint:
             checkpoint = [record for answer in answers for record in answer.checkpoint]
             checkpoint.append(write_voltages(self.storage, f"checkpoints/{stem}-a{self.attempt:06d}-driver", v_final))
             self._checkpoint_cost_s = max(time.monotonic() - began, 1e-3)
             self._last_checkpoint = time.monotonic()
-        extra = self._summary(point, replicate, block, settled, answers)
+        extra = self._summary(point, replicate, block, settled)
         commit = Commit(key, self.attempt, tuple(files), tuple(checkpoint), extra)
         write_commit(self.storage, commit)
         self._forget_old_checkpoints(point, replicate, block, commit)
@@ -276,13 +292,11 @@ class Engine:
             old = self.done[key]
             self.done[key] = Commit(old.key, old.attempt, old.files, (), old.extra)
 
-    def _summary(
-        self, point: PointPlan, replicate: int, block: int, settled: Settled, answers: list[CommitAnswer]
-    ) -> dict[str, Any]:
+    def _summary(self, point: PointPlan, replicate: int, block: int, settled: Settled) -> dict[str, Any]:
         """What the manifest keeps of a block; stored in its commit, so that a resumed run knows it too."""
         closure: dict[str, float] = {}
         mismatch = {"pss_voltage_pu": settled.moved_pu}
-        for answer in answers:
+        for answer in (answer for arm in settled.accepted for answer in arm):
             for level, value in answer.closure.items():
                 closure[level] = max(closure.get(level, 0.0), value)
             for level, value in answer.border_mismatch.items():
@@ -292,7 +306,7 @@ class Engine:
         peak, share = losses[0]
         return {
             "closure": closure, "mismatch": mismatch,
-            "failures": failure_rows(point, replicate, block, settled, answers),
+            "failures": failure_rows(point, replicate, block, settled),
             "peak_mw": peak, "loss_share_at_peak": share, "rounds": settled.rounds,
         }  # fmt: skip
 
@@ -317,14 +331,12 @@ def _loss_share(load: StateLoad, result: Any) -> tuple[float, float]:
     return float(result.sent_mw[step]), float(1.0 - used_mw / result.sent_mw[step])
 
 
-def failure_rows(
-    point: PointPlan, replicate: int, block: int, settled: Settled, answers: list[CommitAnswer]
-) -> list[dict[str, Any]]:
+def failure_rows(point: PointPlan, replicate: int, block: int, settled: Settled) -> list[dict[str, Any]]:
     """Failed solves of a block as plain rows: who, when, which case, why."""
     rows = []
     for arm in range(len(point.arms)):
         case = point.case(arm, replicate)
-        failures = [failure for answer in answers for failure in answer.failures.get(arm, [])]
+        failures = [failure for answer in settled.accepted[arm] for failure in answer.failures]
         failures += upper_failures(settled.upper[arm])
         rows += [
             {

@@ -79,17 +79,22 @@ class BlockQuestion:
 
 
 @dataclass(frozen=True)
+class AcceptAnswer:
+    """What a shard reports of an arm that has settled."""
+
+    failures: list[Failure]
+    closure: dict[str, float]
+    """Largest relative gap sent - used - losses by level (``lv``, ``11kv``)."""
+    border_mismatch: dict[str, float]
+    """Relative energy change of the verification sample when solved exactly at the final voltage, by level."""
+
+
+@dataclass(frozen=True)
 class CommitAnswer:
-    """What a shard reports after it has accepted a block and written its tables."""
+    """What a shard reports after it has written a block's tables."""
 
     files: list[FileRecord]
     checkpoint: list[FileRecord]
-    failures: dict[int, list[Failure]]
-    """By arm."""
-    closure: dict[str, float]
-    """Largest relative gap sent - used - losses by level (``lv``, ``11kv``) over arms."""
-    border_mismatch: dict[str, float]
-    """Relative energy change of the verification sample when solved exactly at the final voltage, by level."""
     seconds: dict[str, float] = field(default_factory=dict)
 
 

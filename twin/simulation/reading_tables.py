@@ -41,20 +41,26 @@ def choose_readings(candidates: list[NDArray[np.float64]], wanted: int) -> NDArr
     return np.sort(rows[order, 1].astype(np.int64))
 
 
+def rows_of_ids(ids: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows of those of the ``wanted`` ids that are among the rising ``ids``."""
+    rows = np.searchsorted(ids, wanted)
+    return rows[(rows < len(ids)) & (ids[np.minimum(rows, len(ids) - 1)] == wanted)]
+
+
 def reading_files(
-    shared: Shared, name: str, world: ReplicateWorld, meters: MeterState, solver: BlockSolver, block: BlockState,
+    shared: Shared, name: str, world: ReplicateWorld, meters: MeterState, block: BlockState,
     reading_ids: NDArray[np.int64],
 ) -> list[FileRecord]:  # fmt: skip
     """Write the readings of a block, before the meters advance."""
     ids = world.population.consumers.consumer_id
-    rows = np.searchsorted(ids, reading_ids)
-    rows = rows[(rows < len(ids)) & (ids[np.minimum(rows, len(ids) - 1)] == reading_ids)]
+    rows = rows_of_ids(ids, reading_ids)
     if "readings" not in shared.wanted or len(rows) == 0:
         return []
     resolution = world.population.consumers.register_resolution_wh(world.smart)
     records = []
-    for arm in range(len(world.plan.arms)):
-        used_kwh = used_by_step(solver, block, arm, rows)
+    for arm, result in enumerate(block.arms):
+        used_kwh = result.read_kwh
+        assert used_kwh is not None, "an arm is accepted before it is committed"
         before = meters.kwh[arm][rows].sum(axis=1)
         cumulative = before[:, None] + np.concatenate([np.zeros((len(rows), 1)), np.cumsum(used_kwh, axis=1)], axis=1)
         shown = register_wh(cumulative, resolution[rows])

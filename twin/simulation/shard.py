@@ -159,7 +159,7 @@ class Shard:
         return answer
 
     def commit(self, block: int, stem: str, with_checkpoint: bool, reading_ids: NDArray[np.int64]) -> CommitAnswer:
-        """Commit a block whose arms are all accepted: advance meters, write tables, and the checkpoint if one is due."""
+        """Commit a block whose arms are all accepted: advance meters, write tables, and a checkpoint if one is due."""
         shared, plan, solved = self.shared, self.world.plan, self._solved(block)
         name = f"{stem}-s{self.spec.owned_pss[0]:05d}-a{shared.attempt:06d}"
         began = time.perf_counter()

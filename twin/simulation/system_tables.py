@@ -15,7 +15,7 @@ from twin.powerflow.upper import STATUS, UpperResult
 from twin.results.schema import arrow_schema
 from twin.results.storage import FileRecord, Storage
 from twin.simulation.border import StateLoad
-from twin.simulation.messages import CommitAnswer, Failure, Q
+from twin.simulation.messages import Failure, Q
 from twin.simulation.plan import PointPlan
 from twin.units import KW_PER_MW, MINUTES_PER_DAY
 
@@ -94,7 +94,7 @@ def event_rows(case: int, date: dt.date, steps: int, failures: Sequence[Failure]
 
 def write_system_tables(
     storage: Storage, attempt: int, stem: str, point: PointPlan, replicate: int, block: int, settled: Settled,
-    answers: list[CommitAnswer], stations: dict[str, list[Any]],
+    stations: dict[str, list[Any]],
 ) -> list[FileRecord]:  # fmt: skip
     """Write the driver's tables of a block for every arm."""
     records, date = [], point.dates[block]
@@ -104,7 +104,7 @@ def write_system_tables(
             "system": system_rows(case, date, settled.loads[arm], result),
             "grid_substations": substation_rows(case, date, result, stations),
         }
-        failures = [failure for answer in answers for failure in answer.failures.get(arm, [])]
+        failures = [failure for answer in settled.accepted[arm] for failure in answer.failures]
         failures += upper_failures(result)
         if failures:
             rows["events"] = event_rows(case, date, point.steps, failures)

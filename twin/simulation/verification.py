@@ -20,14 +20,14 @@ def verify_sample(solver: BlockSolver, block: BlockState, v_pss_pu: NDArray[np.f
     """Largest relative change of a tile's day energy when solved exactly at the grid's last answer.
 
     The DTs' final voltages are those of their line at that answer. The sample is drawn by DT and block, so it does not
-    depend on shards. Baseline arm. ``v_pss_pu``: shape (arms, n_owned_pss, steps).
+    depend on shards. Baseline arm. ``v_pss_pu``: shape (n_owned_pss, steps).
     """
     result, worst = block.arms[BASELINE], 0.0
     for position, part in enumerate(solver.population.feeders):
         chosen = np.flatnonzero(uniforms(block.world.seed, Stream.VERIFICATION, part.dt_id, block.number) < SHARE)
         if len(chosen) == 0:
             continue
-        v_dt = solver.final_voltages(block, BASELINE, position, v_pss_pu[BASELINE, part.pss_row])
+        v_dt = solver.final_voltages(block, BASELINE, position, v_pss_pu[part.pss_row])
         kwh = np.zeros((part.rows.stop - part.rows.start, block.world.plan.zones.n_zones))
         book = solver.solve_exactly(block, BASELINE, position, chosen, v_dt, block.zone_of_step, kwh)
         accepted = result.consumer_kwh[part.rows].sum(axis=1)
