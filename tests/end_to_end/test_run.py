@@ -6,13 +6,35 @@ import pytest
 from tests.runs import TINY, run_local, twin
 from twin.cluster.backend import LocalBackend
 from twin.results.schema import KEYS
+from twin.simulation.response import Response
 
 EVENING = "hour(interval_start) >= 17 AND hour(interval_start) < 23"
 
 
+SETTLED_KWH = 50.0
+"""A home that is heading for this much a month will not pass the 125 free units: 18 forecast deviations are missing."""
+
+
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    return run_local(tmp_path_factory.mktemp("run") / "one")
+def noted():
+    """The smallest and largest response factor of every consumer in the arm `tod`, as the run of `whole` applied it."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, noted):
+    factors = Response.factors
+
+    def note(self, arm, date, rows, base_kwh, meters):
+        found = factors(self, arm, date, rows, base_kwh, meters)
+        applied = found.astype(np.float32)
+        ids = self.consumers.consumer_id[rows].tolist()
+        noted.update(zip(ids, zip(applied.min(axis=1), applied.max(axis=1), strict=True), strict=True))
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Response, "factors", note)
+        return run_local(tmp_path_factory.mktemp("run") / "one")
 
 
 def test_a_run_writes_its_tables_manifest_and_report(whole):
@@ -56,6 +78,49 @@ def test_registers_hold_no_more_than_was_used(whole):
     n_zones = 8
     assert low > -0.101 * n_zones
     assert high < 0.101 * n_zones + 1e-6
+
+
+def homes_beside_the_first_arm(run, condition):
+    """Homes with a smart meter: projected month of the first arm, and what plain time of day does to them."""
+    return run.query(f"""
+        SELECT b.consumer_id AS id, b.month_paise AS paise, b.used_kwh AS used, t.used_kwh AS tod_used,
+               t.month_paise AS tod_paise, t.month_unchanged_paise AS tod_unchanged, t.month_surplus_inr AS surplus
+        FROM bills b JOIN bills t USING (consumer_id) JOIN consumers c USING (consumer_id)
+        WHERE b."case" = 0 AND t."case" = 1 AND c.smart AND c.category IN ('kutir_jyoti', 'ds1', 'ds2') AND {condition}
+    """).to_pandas()
+
+
+def test_plain_time_of_day_leaves_homes_within_the_free_block_alone(whole, noted):
+    """Their price is zero in every period: factor exactly 1, no effect on the bill; only voltage moves their use."""
+    rows = homes_beside_the_first_arm(whole, f"b.month_kwh <= {SETTLED_KWH}")
+    assert len(rows) > 1000
+    assert {noted[home] for home in rows.id} == {(1.0, 1.0)}
+    assert (rows.tod_unchanged == rows.paise).all()
+    assert (rows.tod_paise == rows.paise).all()
+    assert (rows.surplus == 0.0).all()
+    assert abs(rows.tod_used.sum() / rows.used.sum() - 1.0) < 1e-3
+    used = rows[rows.used > 0.1]
+    assert (np.abs(used.tod_used / used.used - 1.0) < 0.02).all()
+
+
+def test_plain_time_of_day_moves_homes_above_the_free_block(whole, noted):
+    rows = homes_beside_the_first_arm(whole, "b.month_kwh >= 200")
+    low, high = np.array([noted[home] for home in rows.id]).T
+    assert len(rows) > 50
+    assert ((low < 1.0) & (high > 1.0)).mean() > 0.9
+    assert (rows.tod_unchanged != rows.paise).mean() > 0.9
+
+
+def test_the_manifest_holds_the_prediction_beside_what_came_out(whole):
+    predicted, measured = whole.manifest["prediction"], whole.manifest["measured"]
+    for name in ("consumers", "consumer_steps", "shards"):
+        assert predicted[name] == measured[name], name
+    written = sum(record.bytes for commit in whole.commits for record in commit.files)
+    assert measured["output_bytes"] == written
+    assert 0.5 < predicted["output_bytes"] / written < 2.0
+    assert measured["memory_bytes"] == whole.manifest["peak_rss_bytes"]
+    assert measured["wall_s"] == whole.manifest["wall_s"]["total"] > measured["compile_s"] >= 0.0
+    assert predicted["wall_s"] > 0
 
 
 def test_an_arm_that_changes_nobodys_price_changes_nothing(tmp_path):
