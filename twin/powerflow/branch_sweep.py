@@ -154,6 +154,25 @@ def _backward(forest: Forest, begin: int, end: int, node: FloatArray) -> None:
             receiver = -1
 
 
+@nb.njit(inline="always")
+def _step(forest: Any, begin: Any, i: Any, tree: Any, a: Any, b: Any, left: Any, tolerance: Any, node: Any) -> Any:
+    """New voltage of node i, where ``a + jb`` is that of node i - 1, and the square of its change."""
+    k, up = 4 * W * i, forest.parent[begin + i] - begin
+    if up < 0:
+        a, b = splat(forest.source[2 * tree]), splat(forest.source[2 * tree + 1])
+    elif up != i - 1:
+        a, b = load(node, 4 * W * up), load(node, 4 * W * up + W)
+    r, x = forest.z[2 * (begin + i)], forest.z[2 * (begin + i) + 1]
+    k_re, k_im, old_a, old_b = load(node, k + 2 * W), load(node, k + 3 * W), load(node, k), load(node, k + W)
+    a = fma(x, k_im, fma(-r, k_re, a))
+    b = fma(-x, k_re, fma(-r, k_im, b))
+    da, db = a - old_a, b - old_b
+    a, b = where_above(left, tolerance, a, old_a), where_above(left, tolerance, b, old_b)
+    store(node, k, a)
+    store(node, k + W, b)
+    return a, b, da, db
+
+
 @nb.njit(cache=True, error_model="numpy")
 def _forward(
     forest: Forest, begin: int, end: int, tree: int, left: Any, tolerance: float, with_zip: bool, scratch: SweepScratch
@@ -163,26 +182,16 @@ def _forward(
     Returns the sum of the squares of the voltages' changes.
     """
     node, power, squares = scratch.node, scratch.power, splat(0.0)
-    parent, z = forest.parent[begin:end], forest.z[2 * begin : 2 * end]
     a, b = splat(0.0), splat(0.0)
-    for i in range(end - begin):
-        k, up = 4 * W * i, parent[i] - begin
-        if up < 0:
-            a, b = splat(forest.source[2 * tree]), splat(forest.source[2 * tree + 1])
-        elif up != i - 1:
-            a, b = load(node, 4 * W * up), load(node, 4 * W * up + W)
-        r, x = z[2 * i], z[2 * i + 1]
-        k_re, k_im, old_a, old_b = load(node, k + 2 * W), load(node, k + 3 * W), load(node, k), load(node, k + W)
-        a = fma(x, k_im, fma(-r, k_re, a))
-        b = fma(-x, k_re, fma(-r, k_im, b))
-        da, db = a - old_a, b - old_b
-        squares = fma(da, da, fma(db, db, squares))
-        a, b = where_above(left, tolerance, a, old_a), where_above(left, tolerance, b, old_b)
-        store(node, k, a)
-        store(node, k + W, b)
-        if with_zip:
+    if with_zip:
+        for i in range(end - begin):
+            a, b, da, db = _step(forest, begin, i, tree, a, b, left, tolerance, node)
+            squares = fma(da, da, fma(db, db, squares))
             _draw_zip(power, node, i, a, b)
-        else:
+    else:
+        for i in range(end - begin):
+            a, b, da, db = _step(forest, begin, i, tree, a, b, left, tolerance, node)
+            squares = fma(da, da, fma(db, db, squares))
             _draw(power, node, i, a, b)
     return squares
 

@@ -27,19 +27,23 @@ class Solver:
     def __init__(self, case: Case, cut: Cut, profiles: Profiles, *, fallback: bool) -> None:
         """Prepare; ``fallback``: states that a sweep does not finish go to Newton."""
         self.case, self.cut, self.profiles, self.fallback = case, cut, profiles, fallback
-        self.failures = Failures()
-        self.failed = np.zeros(len(profiles.steps), dtype=bool)
-        self.fallbacks = np.zeros(len(cut.parts), dtype=np.int64)
-        """States of each part that the sweep left to Newton."""
-        self.sweeps = 0
         self._newtons: dict[int, NewtonPart] = {}
         self._base = base_case(case)
         most = max(LEAST_BLOCK, min(MOST_BLOCK, VALUES_PER_BLOCK // max(case.n_buses, 1)))
         self.block_steps = padded(min(most, len(profiles.steps)), W)
-        for part in cut.parts:
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what happened: only failures that hold for every step, defects of the network, are noted."""
+        self.failures = Failures()
+        self.failed = np.zeros(len(self.profiles.steps), dtype=bool)
+        self.fallbacks = np.zeros(len(self.cut.parts), dtype=np.int64)
+        """States of each part that the sweep left to Newton."""
+        self.sweeps = 0
+        for part in self.cut.parts:
             for cause in dict.fromkeys(defect.cause for defect in part.defects):
                 detail = ", ".join(dict.fromkeys(str(d) for d in part.defects if d.cause == cause))
-                self.failures.add(part.number, cause, detail, profiles.steps.tolist())
+                self.failures.add(part.number, cause, detail, self.profiles.steps.tolist())
                 self.failed[:] = True
 
     def blocks(self) -> Iterator[tuple[int, IntArray, FloatArray, FloatArray]]:
@@ -55,10 +59,11 @@ class Solver:
         for first in range(0, len(steps), size):
             labels = steps[first : first + size]
             inject(self.case, self.profiles, first, len(labels), injections)
-            self._solve(injections, first, len(labels), v_re, v_im)
+            self.solve(injections, first, len(labels), v_re, v_im)
             yield first, labels, v_re, v_im
 
-    def _solve(self, injections: Injections, first: int, steps: int, v_re: FloatArray, v_im: FloatArray) -> None:
+    def solve(self, injections: Injections, first: int, steps: int, v_re: FloatArray, v_im: FloatArray) -> None:
+        """Solve the steps from number ``first`` on with these powers, into voltages as `blocks` gives them."""
         case, cut = self.case, self.cut
         v_re[:], v_im[:] = np.nan, np.nan
         v_re[:-1][case.fixed] = case.v_start.real[case.fixed, None]
