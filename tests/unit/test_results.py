@@ -3,10 +3,12 @@
 import datetime as dt
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from twin.errors import RunFolderError
 from twin.results.commits import BlockKey, Commit, begin_attempt, latest_attempt, read_commits, write_commit
+from twin.results import digest
 from twin.results.digest import hash_rows
 from twin.results.reader import open_run
 from twin.results.schema import KEYS, arrow_schema, table_names
@@ -82,3 +84,79 @@ def test_a_damaged_file_is_noticed(tmp_path):
 def test_a_folder_without_manifest_is_refused(tmp_path):
     with pytest.raises(RunFolderError, match=r"manifest\.json"):
         open_run(str(tmp_path))
+
+
+def consumer_rows(ids, kwh=1.0):
+    schema = arrow_schema("consumers")
+    blank = {"string": ["a\u0928", "", "bc"], "bool": [True, False, False]}
+    columns = {field.name: [blank.get(str(field.type), [1, 2, 3])[i % 3] for i in ids] for field in schema} | {
+        "consumer_id": ids,
+        "annual_kwh": [None if i == 5 else kwh * i for i in ids],
+    }
+    return pa.table(columns, schema=schema)
+
+
+def test_a_table_in_chunks_is_the_same_table_and_records_its_bytes(tmp_path):
+    storage = Storage(str(tmp_path))
+    chunks = [consumer_rows([0, 1, 2]), consumer_rows([3, 4]), consumer_rows([])]
+    record = storage.write_chunks("tables/consumers/s.parquet", "consumers", iter(chunks))
+    data = (tmp_path / record.path).read_bytes()
+    assert (record.rows, record.bytes, record.table) == (5, len(data), "consumers")
+    assert storage.read_checked(record) == data
+    assert storage.read_table(record).equals(consumer_rows([0, 1, 2, 3, 4]))
+    assert pq.ParquetFile(tmp_path / record.path).num_row_groups == 3
+
+
+@pytest.mark.parametrize("piece_rows", [1, 4, 7, 1000])
+def test_the_digest_reads_in_pieces_and_does_not_depend_on_them(tmp_path, monkeypatch, piece_rows):
+    """Two files of several row groups whose ids interleave, and several cases: cut small, the hash is the same."""
+    monkeypatch.setattr(digest, "PIECE_ROWS", piece_rows)
+    storage = Storage(str(tmp_path))
+    storage.write_json("manifest.json", {})
+    ids = [[[0, 1, 2], [8, 9], [3, 4, 20]], [[5, 6, 7], [10, 11, 12, 13]]]
+    hours = [[[0, 1], [2, 3]], [[5, 4]]]
+    files = [
+        storage.write_chunks(f"tables/consumers/{i}.parquet", "consumers", map(consumer_rows, part))
+        for i, part in enumerate(ids)
+    ]
+    for case, parts in enumerate(hours):
+        chunks = (system_rows(case, hour) for hour in parts)
+        files.append(storage.write_chunks(f"tables/system/{case}.parquet", "system", chunks))
+    write_commit(storage, Commit(BlockKey("1block"), 1, tuple(files)))
+    run = open_run(str(tmp_path))
+    largest = []
+    whole = digest.hash_pieces
+
+    def watched(pieces, schema):
+        seen = list(pieces)
+        largest.append(max(rows.num_rows for rows in seen))
+        return whole(seen, schema)
+
+    monkeypatch.setattr(digest, "hash_pieces", watched)
+    digests, in_memory = run.digests(), list(largest)
+    everyone = consumer_rows(sorted(i for part in ids for group in part for i in group))
+    in_order = pa.concat_tables([system_rows(0, [0, 1, 2, 3]), system_rows(1, [4, 5])])
+    assert digests["consumers"] == hash_rows(everyone, "consumers")
+    assert digests["system"] == whole([in_order], in_order.schema)
+    if piece_rows == 4:
+        assert in_memory == [4, 5]  # of system, consumers
+
+
+def with_column(rows, name, values):
+    place = rows.schema.get_field_index(name)
+    return rows.set_column(place, rows.schema.field(place), pa.array(values, rows.schema.field(place).type))
+
+
+def test_the_digest_sees_every_change():
+    rows = consumer_rows([0, 1, 2])
+    assert rows.column("district").to_pylist() == ["a\u0928", "", "bc"]
+    others = [
+        rows.slice(1),
+        with_column(rows, "district", ["a\u0928", "b", "c"]),  # the same text, cut elsewhere
+        with_column(rows, "annual_kwh", [0.0, 1.0, 2.0000002]),
+        with_column(rows, "smart", [True, False, True]),
+        with_column(rows, "annual_kwh", [None, 1.0, 2.0]),  # a null is not a zero
+        with_column(rows, "district", ["a\u0928", None, "bc"]),
+    ]
+    hashes = [hash_rows(table, "consumers") for table in (rows, *others)]
+    assert len(set(hashes)) == len(hashes)
