@@ -36,7 +36,7 @@ class Tree:
 def trees(draw: st.DrawFn) -> Tree:
     """From light to beyond the nose, feeding back and capacitive too; lines, and transformers with taps and shifts."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    n, steps = draw(st.integers(2, 30)), draw(st.sampled_from([1, 7, 8, 9]))
+    n, steps = draw(st.integers(2, 24)), draw(st.sampled_from([1, 7, 8, 9]))
     span, scale = draw(st.integers(1, 30)), draw(st.sampled_from([0.01, 0.1, 0.3, 1.0]))
     upper = np.array([rng.integers(max(0, i - span), i) for i in range(1, n)])
     lower = np.arange(1, n)
@@ -88,7 +88,7 @@ def drawn(tree: Tree, v: ComplexArray) -> ComplexArray:
 
 
 def dense_newton(tree: Tree, step: int) -> ComplexArray | None:
-    """Rectangular Newton with a numeric Jacobian, its load raised in ten parts: independent of the sweep."""
+    """Rectangular Newton with a numeric Jacobian, its load raised in five parts: independent of the sweep."""
     y = admittance(tree.branches, tree.y_bus).toarray()
     v = np.full(len(y), tree.v_source)
     v[1:] = np.linalg.solve(y[1:, 1:], -y[1:, 0] * tree.v_source)
@@ -101,7 +101,7 @@ def dense_newton(tree: Tree, step: int) -> ComplexArray | None:
         return np.concatenate([s.real, s.imag])
 
     u = np.concatenate([v[1:].real, v[1:].imag])
-    for share in np.linspace(0.1, 1.0, 10):
+    for share in np.linspace(0.2, 1.0, 5):
         for _ in range(30):
             f = mismatch(u, share)
             jacobian = np.stack([(mismatch(u + 1e-7 * e, share) - f) / 1e-7 for e in np.eye(len(u))], axis=1)
@@ -172,7 +172,7 @@ def test_a_hopeless_state_changes_no_bit_of_the_others(tree: Tree, value: float)
 
 
 @given(st.integers(2, 12), st.integers(0, 2**32))
-@settings(max_examples=8)
+@settings(max_examples=4)
 def test_results_of_a_random_feeder_balance(n: int, seed: int) -> None:
     """Losses of the tables are what the source sends less what the loads use."""
     rng = np.random.default_rng(seed)

@@ -52,8 +52,10 @@ def test_files_hold_what_python_gives(tmp_path: Path) -> None:
 
 
 def test_without_a_folder_it_only_speaks(tmp_path: Path) -> None:
-    net, profiles = saved(tmp_path)
-    assert run(net, "--profiles", profiles, "--solver", "newton")[0] == 0
+    net, _ = saved(tmp_path)
+    code, said = run(net, "--solver", "newton")
+    assert code == 0
+    assert "2 by newton" in said
 
 
 def test_failures_are_listed_and_the_code_is_3(tmp_path: Path) -> None:
