@@ -132,13 +132,18 @@ def test_a_state_that_is_no_number_is_a_status_and_adds_no_energy():
 def test_a_state_that_does_not_settle_in_time_is_a_status_and_still_closes():
     case = lv_case(np.random.default_rng(1), dt_kw=150)
     rows = dict(kw=case.kw[:, :3], zips=case.zips, v=np.full(3, 1.0))
-    out, _ = solve(case.lv, **rows, most=4)
+    out, _ = solve(case.lv, **rows, most=4, eliminations=0)
     assert (out.status[0] == lv.NOT_CONVERGED).all()
     assert (out.passes[0] == 4).all()
     assert (out.residual[0] > 1e-6).all()
     assert lv.tile_closure(out).max() < 1e-5
-    out, _ = solve(case.lv, **rows)
-    assert (out.status[0] == lv.OK).all()
+    swept, _ = solve(case.lv, **rows)
+    assert (swept.status[0] == lv.OK).all()
+    eliminated, _ = solve(case.lv, **rows, most=4)
+    assert (eliminated.status[0] == lv.OK).all()
+    assert (eliminated.passes[0] > 4).all()
+    for name in ("sent_kw", "used_kvar", "loss_lv_kw", "v_min_pu", "n_used"):
+        np.testing.assert_allclose(getattr(eliminated, name), getattr(swept, name), rtol=1e-5)
 
 
 @pytest.mark.parametrize("shares", [(0, 0, 1), (0.35, 0.25, 0.40), (1, 0, 0)], ids=["P", "ZIP", "Z"])
@@ -147,7 +152,7 @@ def test_every_load_up_to_18_times_rating_has_a_solution(shares, times_rating):
     case = lv_case(np.random.default_rng(5), dt_kw=100 * times_rating, zip_shares=shares, consumers=85, poles=22)
     out, _ = case.solve()
     assert (out.status == lv.OK).all()
-    assert out.passes.max() <= 120
+    assert out.passes.max() <= lv.lv_options().most + 30
     assert lv.tile_closure(out).max() < 1e-5
 
 

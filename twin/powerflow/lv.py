@@ -2,7 +2,8 @@
 
 A state (one step) starts flat and sweeps until the error that is left is small enough; it stops by itself, so that its
 bits do not depend on its neighbours. `lv_tiles` holds the arrays, `lv_prepare` what is done once a tile, `lv_kernel`
-the sweeps, `lv_iterate` their end, `lv_results` what is handed up. docs/lv.md tells what it was checked against.
+the sweeps, `lv_iterate` their end, `lv_eliminate` what they leave unsolved, `lv_results` what is handed up. docs/lv.md
+tells what it was checked against.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.powerflow import lv_kernel as kernel
-from twin.powerflow.lv_iterate import begin, judge
+from twin.powerflow.lv_eliminate import eliminate
+from twin.powerflow.lv_iterate import MASK, begin, judge, take, unsolved
 from twin.powerflow.lv_kernel import W
 from twin.powerflow.lv_prepare import prepare
 from twin.powerflow.lv_results import register, write
@@ -111,6 +113,12 @@ def solve_tile(
                 begin(relief, scratch.lane)
             elif not judge(sweep, limit, options, scratch.lane):
                 break
+        if options.eliminations > 0 and unsolved(scratch.lane):
+            for lane in range(n):
+                if scratch.lane[MASK + lane] > 0:
+                    change, passes = eliminate(lv, k, kw, t, lane, scratch, options)
+                    take(scratch.lane, lane, change, passes, limit, options)
+            kernel.gather(n_legs, scratch)
         kernel.backward(lv, k, scratch.branch)
         kernel.poles_with_sums(lv, k, scratch)
         kernel.legs_with_sums(n_legs, kw, t, scratch, options.clamp_pu)

@@ -9,7 +9,7 @@ generous: the largest error of some 400 tiles, light to far beyond the nose, was
 Moving currents by ``1 / (1 + relief * load)`` of what the law asks takes that back. Constant power has none.
 
 **Damping.** Plain sweeps diverge where loads outweigh the line. After some sweeps a lane whose change shrank by less
-than 30 % moves by 0.6 of the step it made before, down to 0.15.
+than 30 % moves by 0.6 of the step it made before, down to 0.15. What is not settled then goes to `lv_eliminate`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from twin.powerflow.lanes import any_above, maximum, where_above
 from twin.powerflow.lv_kernel import RESIDUAL, WEIGHT, W, load, splat, store
 from twin.powerflow.lv_tiles import LvOptions, inner
 
-LAST, LEFT, PASSES, ZONE = (W * i for i in range(2, 6))
-"""Rows of `LvScratch.lane`: residual of the lane's last sweep, what it left, sweeps made; a mask for `lv_results`."""
+LAST, LEFT, PASSES, TOTAL, MASK = (W * i for i in range(2, 7))
+"""Rows of `LvScratch.lane`: residual of the last sweep, what it left, sweeps made, currents at no drop, a mask."""
 DAMPING, LEAST_WEIGHT, ENOUGH = 0.6, 0.15, 0.7
 LEAST_FACTOR = 0.05
 """A factor from two changes may come out too small by chance."""
@@ -38,6 +38,7 @@ def begin(relief: float, lane: NDArray[np.float32]) -> None:
     store(lane, WEIGHT, where_above(total, LARGEST, splat(0.0), weight))
     store(lane, LAST, total)
     store(lane, LEFT, total)
+    store(lane, TOTAL, total)
     store(lane, PASSES, splat(0.0))
 
 
@@ -61,3 +62,21 @@ def judge(sweep: int, limit: float, options: LvOptions, lane: NDArray[np.float32
     goes_on = where_above(weight, 0.0, goes_on, zero)
     store(lane, WEIGHT, goes_on)
     return any_above(goes_on, 0.0)
+
+
+@inner
+def unsolved(lane: NDArray[np.float32]) -> bool:
+    """Mark the lanes that the sweeps did not settle, or lost though their loads are numbers; is there any?"""
+    zero, one = splat(0.0), splat(1.0)
+    lost = where_above(load(lane, TOTAL), LARGEST, zero, where_above(load(lane, LAST), LARGEST, one, zero))
+    marked = where_above(load(lane, WEIGHT), 0.0, one, lost)
+    store(lane, MASK, marked)
+    return any_above(marked, 0.0)
+
+
+@inner
+def take(lane: NDArray[np.float32], i: int, change_pu: float, passes: int, limit: float, options: LvOptions) -> None:
+    """Judge lane i after elimination: its last change of a voltage, and the passes that it took."""
+    lane[WEIGHT + i] = 0.0 if change_pu <= options.tolerance else 1.0
+    lane[LAST + i] = lane[LEFT + i] = change_pu * limit / options.tolerance
+    lane[PASSES + i] += passes

@@ -158,6 +158,17 @@ def legs(n_legs: int, kw: NDArray[np.float32], t: int, scratch: LvScratch, clamp
 
 
 @inner
+def gather(n_legs: int, scratch: LvScratch) -> None:
+    """Put the load currents on the poles again, which `legs` does as it goes."""
+    branch, current, sum_re, sum_im = scratch.branch, scratch.current, splat(0.0), splat(0.0)
+    for j in range(n_legs):
+        slot, own, more = scratch.leg_slot[j], 2 * j * W, spread(scratch.coefficients, j * COEFFICIENTS + 8)
+        sum_re, sum_im = fma(more, sum_re, load(current, own)), fma(more, sum_im, load(current, own + W))
+        store(branch, slot, sum_re)
+        store(branch, slot + W, sum_im)
+
+
+@inner
 def poles_with_sums(lv: LvTiles, k: int, scratch: LvScratch) -> None:
     """As `poles`, and what the branch currents make: power sent, lost in the DT and in the segments."""
     first, z, voltage, branch, zero = lv.dt_pole_ptr[k], lv.z_pu, scratch.voltage, scratch.branch, splat(0.0)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from twin.powerflow import lv_kernel as rows
 from twin.powerflow.lanes import absolute, maximum, sum64, where_above
-from twin.powerflow.lv_iterate import LARGEST, LAST, LEFT, PASSES, ZONE
+from twin.powerflow.lv_iterate import LARGEST, LAST, LEFT, MASK, PASSES
 from twin.powerflow.lv_kernel import WEIGHT, W, load, splat, store
 from twin.powerflow.lv_tiles import NOT_CONVERGED, NOT_FINITE, OK, LvScratch, LvTiles, TileOut, inner
 
@@ -93,11 +93,11 @@ def register(
     first, begin, state = lv.dt_leg_ptr[k], 0, scratch.lane
     while begin < n:
         zone, end = zone_of_step[t + begin], begin
-        store(state, ZONE, splat(0.0))
+        store(state, MASK, splat(0.0))
         while end < n and zone_of_step[t + end] == zone:
-            state[ZONE + end] = 1.0
+            state[MASK + end] = 1.0
             end += 1
-        take = where_above(load(state, LAST), LARGEST, splat(0.0), load(state, ZONE))
+        take = where_above(load(state, LAST), LARGEST, splat(0.0), load(state, MASK))
         for leg in range(first, lv.dt_leg_ptr[k + 1]):
             used = where_above(take, 0.5, load(scratch.used, (leg - first) * W), splat(0.0))
             consumer_kwh[lv.leg_consumer[leg], zone] += hours * sum64(used)

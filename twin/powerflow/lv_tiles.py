@@ -65,7 +65,9 @@ class LvOptions(NamedTuple):
     damp_after: int
     """Sweeps before damping may begin."""
     most: int
-    """Sweeps before a state counts as not converged."""
+    """Sweeps before a state is solved by elimination."""
+    eliminations: int
+    """Passes of that before the state counts as not converged; 0 for none at all."""
     clamp_pu: float
     """A load is a constant impedance below this voltage. [pu of 250 V]"""
 
@@ -99,6 +101,16 @@ class LvScratch(NamedTuple):
     """Where each leg's pole and phase stand in `voltage` and `branch`. [n_legs + 1]"""
     leg_row: NDArray[np.int32]
     """Where each leg's consumer starts in the demand array. [n_legs + 1]"""
+    leg_voltage: NDArray[np.complex128]
+    """For elimination, one state: voltage at each leg. [n_legs]"""
+    leg_admittance: NDArray[np.complex128]
+    """Load of each leg. [n_legs]"""
+    pole_voltage: NDArray[np.complex128]
+    """Row 0 is the source. [n_poles + 1, 3]"""
+    pole_admittance: NDArray[np.complex128]
+    """Everything at and beyond each pole. [n_poles, 3, 3]"""
+    pole_ratio: NDArray[np.complex128]
+    """Voltage of each pole over its parent's. [n_poles, 3, 3]"""
 
 
 class TileOut(NamedTuple):
@@ -146,22 +158,23 @@ class TileOut(NamedTuple):
     """`OK`, `NOT_CONVERGED` or `NOT_FINITE`."""
 
 
-N_TOTALS, N_STATES, COEFFICIENTS = 19, 6, 9
+N_TOTALS, N_STATES, COEFFICIENTS = 19, 7, 9
 CLAMP_OF_NOMINAL = 0.8
 
 
 def lv_options(
     tolerance: float = 1e-5,
     damp_after: int = 8,
-    most: int = 120,
+    most: int = 40,
+    eliminations: int = 100,
     clamp_pu: float = CLAMP_OF_NOMINAL * LV_NOMINAL_PU,
 ) -> LvOptions:
-    """Measured defaults: every case solved up to 18 times DT rating.
+    """Measured defaults: every passive demand solved, tried up to 18 times DT rating.
 
     A clamp at 0.8 of nominal makes a load a constant impedance below 184 V: it keeps the law continuous and gives every
     case a solution. It stands for contactors dropping out and motors stalling and is a device of the solver, not data.
     """
-    return LvOptions(tolerance, damp_after, most, clamp_pu)
+    return LvOptions(tolerance, damp_after, most, eliminations, clamp_pu)
 
 
 def lv_scratch(lv: LvTiles) -> LvScratch:
@@ -188,6 +201,11 @@ def lv_scratch_for(n_legs: int, n_poles: int) -> LvScratch:
         path=np.zeros(n_poles),
         leg_slot=np.zeros(legs, np.int32),
         leg_row=np.zeros(legs, np.int32),
+        leg_voltage=np.zeros(n_legs, np.complex128),
+        leg_admittance=np.zeros(n_legs, np.complex128),
+        pole_voltage=np.zeros((n_poles + 1, 3), np.complex128),
+        pole_admittance=np.zeros((n_poles, 3, 3), np.complex128),
+        pole_ratio=np.zeros((n_poles, 3, 3), np.complex128),
     )
 
 
