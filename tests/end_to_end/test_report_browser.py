@@ -42,6 +42,11 @@ MADE = {
     "stronger": Made(strength=(0.0, 0.7, 1.6)),
     "one-arm": Made(arms=("flat",), strength=(0.0,), replicates=1, days=1),
     "exact-zero": Made(strength=(0.0, 0.0, 0.0), replicates=2),
+    "many-arms": Made(
+        arms=("flat", "a-long-treatment-name", "second", "third", "fourth", "fifth"),
+        strength=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
+        replicates=2,
+    ),
     "one-draw": Made(replicates=1, status="complete_with_failures", failed_solves=5),
     "many-draws": Made(replicates=20, days=1),
     "sweep": Made(
@@ -274,6 +279,21 @@ def page_of(pdf: bytes, marker: str) -> int:
         if target and marker in "".join(outline_titles(block)):
             return order.index(int(target[1]))
     raise AssertionError(f"no heading {marker!r} in the PDF")
+
+
+PAPER_PX = 680
+"""Width of the text on A4 with margins of 15 mm."""
+
+
+@pytest.mark.parametrize("name", ["quickstart", "many-arms"])
+def test_nothing_is_wider_than_the_paper(browser: Browser, reports: dict[str, Path], name: str) -> None:
+    """What is wider makes the browser shrink every page, below the least size of text."""
+    page = visit(browser, reports[name], PAPER_PX).page
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    settle(page, "document.querySelectorAll('#annex-body .scroll').length > 5")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PAPER_PX
+    page.close()
 
 
 def test_prints_within_the_limit_with_every_title_as_text(

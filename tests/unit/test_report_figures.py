@@ -16,8 +16,9 @@ from twin.report import arms, causes, quality
 from twin.report.catalogue import Catalogue
 from twin.report.effects import Effect, Interval
 from twin.report.facts import Facts
-from twin.report.figures import calibration, gains_share, glance, losses, money, prices, stress
-from twin.report.numbers import MINUS, NBSP
+from twin.report.figures import calibration, gains_share, glance, losses, matrix, money, prices, stress
+from twin.report.front import front_page
+from twin.report.numbers import MINUS, NBSP, rupees
 from twin.report.page import render
 from twin.results.reader import open_run
 
@@ -279,3 +280,40 @@ def test_the_scenario_can_be_saved_and_is_the_resolved_one(folder: Path, page: s
     link = re.search(r'download="scenario.yaml" href="data:application/yaml;charset=utf-8;base64,([^"]+)"', page)
     assert link is not None
     assert yaml.safe_load(base64.b64decode(unescape(link[1]))) == open_run(str(folder)).scenario
+
+
+def test_more_than_five_treatments_stand_as_numbers_by_tariff_period(tmp_path: Path) -> None:
+    points = tuple(f'{{"experiment.parameters.substitution_shop": {value}}}' for value in (0.02, 0.05, 0.08))
+    made = Made(replicates=2, days=1, points=points)
+    facts = Facts(open_run(str(make_run(tmp_path / "run", made))), Catalogue())
+    figure = matrix.build(facts)
+    assert figure is not None
+    assert len(figure.table.rows) == 6
+    assert list(figure.table.header) == ["Arm", "peak hours", "solar hours", "normal hours"]
+    sql = (
+        'select avg(a.sent_mw - b.sent_mw) as mw from system a join cases ca on a."case" = ca."case" '
+        'join cases cb on ca.replicate = cb.replicate and ca.sweep = cb.sweep join system b on b."case" = cb."case" '
+        "and a.interval_start = b.interval_start where ca.arm = 'shaped' and cb.arm = 'flat' "
+        "and ca.sweep like '%0.08%' and hour(a.interval_start) >= 17 and hour(a.interval_start) < 23"
+    )
+    own = [row[3] for row in figure.csv_rows if row[0].startswith("shaped") and "0.08" in row[0] and row[1] == "peak"]
+    assert len(own) == 2
+    assert sum(own) / 2 == pytest.approx(facts.rows(sql)[0]["mw"])
+    assert figure.table.rows[-1][1].startswith(MINUS)
+    assert figure.table.rows[-1][3] == "0"
+
+
+def test_up_to_five_treatments_have_no_matrix(facts: Facts) -> None:
+    assert matrix.build(facts) is None
+
+
+def test_one_arm_fills_all_six_tiles_with_levels(tmp_path: Path) -> None:
+    made = Made(arms=("flat",), strength=(0.0,), replicates=1, days=1)
+    facts = Facts(open_run(str(make_run(tmp_path / "run", made))), Catalogue())
+    names = [tile.name for tile in front_page(facts).tiles]
+    assert names == [
+        "Highest load, Bihar", "Energy taken in", "Technical losses", "Power purchase cost, one day",
+        "Homes at a price of zero", "Energy ledger",
+    ]  # fmt: skip
+    cost = facts.rows("select sum(purchase_inr) as inr from system")[0]["inr"]
+    assert front_page(facts).tiles[3].values == [rupees(cost).indian]

@@ -300,7 +300,9 @@ class Facts:
         """The reader's name of a swept setting: the catalogue's, else its path without the common stem."""
         last = path.removeprefix("experiment.parameters.")
         key = f"parameter.{last}"
-        return self.t.text(key) if self.t.has(key) else clean(last.replace("_", " ").replace(".", ", "), 60)
+        if self.t.has(key):
+            return self.t.text(key)
+        return self.t.text("parameter.path", path=clean(last.replace("_", " ").replace(".", ", "), 60))
 
     @cached_property
     def assumed(self) -> list[Mapping[str, Any]]:

@@ -11,6 +11,7 @@ from twin.report import numbers
 from twin.report.answer import day_words, home_shares, judged, kind_words, lead_effect, money_words
 from twin.report.arms import arm_words
 from twin.report.catalogue import DESCRIPTION_LIMIT, clean
+from twin.report.draws import values_by_replicate
 from twin.report.effects import Effect, Verdict
 from twin.report.facts import Arm, Facts
 from twin.report.figures import ledger
@@ -305,4 +306,23 @@ def _level_tiles(facts: Facts) -> list[Tile]:
             share = sum(row["percent_of_sent"] for row in chosen)
             value = numbers.with_unit(numbers.number(energy, max(numbers.decimals_for_figures(energy), 0)), "GWh")
             own.append(Tile(t.text(key), [value], [numbers.percent(share), t.text("tile.not_compared")]))
+    return [*own, *_cost_tiles(facts)]
+
+
+def _cost_tiles(facts: Facts) -> list[Tile]:
+    """With one arm: what the energy cost, and how many homes face a price of zero."""
+    t, own = facts.t, []
+    costs = [
+        value for (arm, _), value in values_by_replicate(facts, "purchase_cost").items() if arm == facts.reference.name
+    ]
+    if costs:
+        amount = numbers.rupees(sum(costs) / len(costs))
+        name = t.text("tile.purchase", period=facts.counted("days", facts.days))
+        lines = [line for line in (amount.western, t.text("tile.not_compared")) if line]
+        own.append(Tile(name, [amount.indian], lines, rests_on("purchase")))
+    zero = home_share_at_zero(facts, facts.reference)
+    if zero is not None:
+        homes = facts.rows("select sum(weight * consumers) as n from population where income_class > 0")[0]["n"]
+        lines = [t.text("tile.homes_zero.detail", homes=numbers.count(homes).both())] if homes else []
+        own.append(Tile(t.text("tile.homes_zero"), [numbers.share(zero)], lines, rests_on("3")))
     return own

@@ -21,6 +21,7 @@ from twin.report.figures import (
     ledger,
     load,
     losses,
+    matrix,
     money,
     prices,
     sensitivity,
@@ -70,7 +71,7 @@ def _render(facts: Facts) -> str:
         str(facts.scenario.get("name", "run")),
         front=page_one,
         tile_marks=[bare_mark(facts, tile.rests) for tile in page_one.tiles],
-        rests={figure.id: marks(facts, rests_on(digits(figure.number))) for figure in figures},
+        rests={figure.id: marks(facts, _rests(facts, figure)) for figure in figures},
         answer=answer(facts),
         sections=parts,
         ledger=book,
@@ -88,7 +89,9 @@ def sections(facts: Facts) -> list[Section]:
     """All parts that hold figures, in page order; a part without any is left out."""
     t = facts.t
     parts = [
-        Section("glance", t.text("section.glance"), _present([glance.build(facts), sweep.build(facts)])),
+        Section(
+            "glance", t.text("section.glance"), _present([glance.build(facts), sweep.build(facts), matrix.build(facts)])
+        ),
         Section("load", t.text("section.load"), load.build(facts)),
         Section("price", t.text("section.price"), _present([prices.build(facts)])),
         Section("gains", t.text("section.gains"), [*_present([gains_share.build(facts)]), *gains_size.build(facts)]),
@@ -104,6 +107,12 @@ def sections(facts: Facts) -> list[Section]:
 
 def _present(figures: Sequence[base.Figure | None]) -> list[base.Figure]:
     return [figure for figure in figures if figure is not None]
+
+
+def _rests(facts: Facts, figure: base.Figure) -> tuple[str, ...]:
+    """Groups of assumed numbers under a figure; with one arm nothing responds to anything."""
+    groups = rests_on(digits(figure.number))
+    return groups if facts.treatments else tuple(group for group in groups if group != "response")
 
 
 def digits(number: str) -> str:

@@ -105,7 +105,7 @@ def _figure(facts: Facts, number: str, kind: str, curves: Curves, area: str) -> 
     return base.Figure(
         number=number,
         title=_title(facts, kind, curves.hours, changes, area),
-        subtitle=facts.t.text(f"fig2.subtitle.{kind}", **label),
+        subtitle=facts.t.text(f"fig2.subtitle.{kind}" if changes else f"fig2.subtitle.{kind}.one_arm", **label),
         alt=_alt(facts, curves.hours, mean, changes),
         help=_help(facts, changes) if kind == "mean" else [],
         table=_table(facts, curves.hours, mean, changes, area),
