@@ -16,7 +16,7 @@ from tests.report_fixture import Made, make_run, read_embedded
 from twin.cli import app
 from twin.errors import InputError, RunFolderError
 from twin.report.catalogue import Catalogue
-from twin.report.comparison.differences import effect_differences, level_differences
+from twin.report.comparison.differences import Difference, Spread, effect_differences, level_differences
 from twin.report.comparison.members import (
     NOT_COMPARABLE,
     PAIRED,
@@ -27,6 +27,7 @@ from twin.report.comparison.members import (
     open_members,
 )
 from twin.report.comparison.page import render, write_comparison
+from twin.report.comparison.words import spread_cells
 from twin.report.facts import RUN_MARKERS
 from twin.report.numbers import MINUS, NBSP
 from twin.results.reader import Run, open_run
@@ -141,6 +142,22 @@ def test_unpaired_differences_carry_both_intervals(folder: Path) -> None:
     assert one.spread.kind == "both"
     assert one.spread.low == pytest.approx(ends[1].low - ends[0].high)
     assert one.spread.high == pytest.approx(ends[1].high - ends[0].low)
+
+
+@pytest.mark.parametrize(
+    ("spread", "cells"),
+    [
+        (Spread(1.5e5, 67_493.0, 2.3e5, "both"), ("Rs +1.5 lakh", "+0.7 to +2.3", "both intervals")),
+        (Spread(-6e6, -1.6e7, 3e6, "both"), (f"Rs {MINUS}0.6 crore", f"{MINUS}1.6 to +0.3", "both intervals")),
+        (Spread(-4.2e7), (f"{MINUS}Rs 4.2 crore", "", "not estimated")),
+        (Spread(0.0, 0.0, 0.0, "range", 5), ("exactly zero", "", "paired, range of 5 draws")),
+        (Spread(None), ("not in this run", "", "")),
+    ],
+)
+def test_money_and_its_interval_share_one_unit(folder: Path, spread: Spread, cells: tuple[str, str, str]) -> None:
+    first, other = members(folder, "base", "stronger")
+    one = Difference("revenue", "tod", other, "INR", -1e7, -2e7, spread)
+    assert tuple(cell.replace(NBSP, " ") for cell in spread_cells(first.facts, one)) == cells
 
 
 def test_runs_that_cannot_be_compared_have_no_difference(folder: Path) -> None:

@@ -109,6 +109,17 @@ def test_assumed_numbers_are_listed_once_by_what_they_act_on(facts: Facts) -> No
     assert sum(len(names) for names in groups.values()) == len(facts.assumed)
 
 
+def test_long_lists_stay_out_of_the_print_and_conventions_are_listed_once(tmp_path: Path) -> None:
+    entry = {"value": "1", "confidence": "assumed", "source": "x"}
+    names = [f"demand.x{i}" for i in range(61)] + ["tariff.x", "analysis.billed_of_used"]
+    made = Made(replicates=1, days=1, manifest={"assumed": [{"name": name, **entry} for name in names]})
+    text = render(open_run(str(make_run(tmp_path / "run", made))))
+    assert '<details class="long-table" id="assumed-consumers-table">' in text
+    assert '<details class="figure-table" id="assumed-tariff-table">' in text
+    assert text.count("billed_of_used") == 1
+    assert "rests on 62 numbers" in text
+
+
 @pytest.mark.parametrize(
     ("name", "group"),
     [

@@ -29,7 +29,7 @@ from twin.report.figures import (
     stress,
     sweep,
 )
-from twin.report.quality import assumed_groups, bare_mark, conventions, marks, rests_on, synthetic_parts
+from twin.report.quality import MOST_PRINTED, assumed_groups, bare_mark, conventions, marks, rests_on, synthetic_parts
 
 
 def write_report(run: RunTables, out: Path, language: str = "en") -> Path:
@@ -79,6 +79,7 @@ def _render(facts: Facts) -> str:
         bands=stress.band_table(facts),
         assumed=assumed_groups(facts),
         conventions=conventions(facts),
+        most_printed=MOST_PRINTED,
         synthetic=synthetic_parts(facts),
         reproduction=reproduction(facts),
         glossary=glossary(facts),

@@ -13,8 +13,9 @@ from twin.report.facts import Facts
 from twin.report.settings import setting
 
 OTHER = "other"
-CONVENTIONS = ("analysis", "report")
-"""Where the conventions of the analysis (analysis.csv) and of this report (report.yaml) stand."""
+ANALYSIS = "analysis."
+MOST_PRINTED = 60
+"""Rows up to which a table of assumed numbers is printed; longer ones stand in the file only."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ def assumed_groups(facts: Facts) -> list[AssumedGroup]:
     """The manifest's list by what its numbers act on, each group in the manifest's order; empty groups are left out."""
     rows: dict[str, list[Assumed]] = {group: [] for group in (*setting("assumed_groups"), OTHER)}
     for entry in facts.assumed:
+        if str(entry["name"]).startswith(ANALYSIS):
+            continue  # a convention, listed with the others of its kind
         rows[group_of(str(entry["name"]))].append(_row(facts, entry))
     return [
         AssumedGroup(

@@ -106,13 +106,18 @@ def spread_cells(facts: Facts, difference: Difference) -> tuple[str, str, str]:
 
 
 def _rupee_cells(facts: Facts, spread: Spread, kind: str) -> tuple[str, str, str]:
+    """Value and interval in one unit, that of the larger; the unit stands with the value."""
     value = spread.value or 0.0
     if spread.low is None or spread.high is None:
         return numbers.rupees(value, signed=True).indian, "", kind
-    half_width = (spread.high - spread.low) / 2
-    ends = [numbers.rupees(end, half_width, signed=True).indian for end in (spread.low, spread.high)]
-    words = facts.t.text("number.span", low=ends[0], high=ends[1])
-    return numbers.rupees(value, half_width, signed=True).indian, words, kind
+    largest = max(abs(value), abs(spread.low), abs(spread.high))
+    unit = "crore" if largest >= numbers.CRORE else "lakh"
+    value, low, high = (
+        one / (numbers.CRORE if unit == "crore" else numbers.LAKH) for one in (value, spread.low, spread.high)
+    )
+    decimals = min(numbers.decimals_for(value, low, high), 3)
+    words = facts.t.text(f"compare.{unit}", value=numbers.number(value, decimals, signed=True))
+    return words, numbers.span(low, high, decimals, signed=True), kind
 
 
 def value_cell(facts: Facts, value: float | None, unit: str, signed: bool = False) -> str:
