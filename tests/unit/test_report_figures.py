@@ -328,3 +328,14 @@ def test_one_arm_fills_all_six_tiles_with_levels(tmp_path: Path) -> None:
     ]  # fmt: skip
     cost = facts.rows("select sum(purchase_inr) as inr from system")[0]["inr"]
     assert front_page(facts).tiles[3].values == [rupees(cost).indian]
+
+
+def test_a_run_of_every_feeder_says_that_there_is_no_sampling(tmp_path: Path) -> None:
+    made = Made(replicates=2, days=1, sampling=False, scenario={"grid": {"state": "bihar", "resolve": "all"}})
+    text = render(open_run(str(make_run(tmp_path / "run", made))))
+    assert "<dd>Bihar, every feeder</dd>" in text
+    assert "Sampling: none, every feeder is simulated." in text
+
+
+def test_without_script_the_page_says_what_is_missing(page: str) -> None:
+    assert '<noscript><p class="banner">The charts need JavaScript; their tables do not.</p></noscript>' in page

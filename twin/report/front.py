@@ -105,7 +105,7 @@ def _area(facts: Facts) -> str:
     if facts.resolved_districts:
         districts = ", ".join(clean(name) for name in facts.resolved_districts)
         return facts.t.text("area.resolved", state=state, districts=districts)
-    return facts.t.text("area.sampled", state=state)
+    return facts.t.text("area.whole" if facts.resolves_all else "area.sampled", state=state)
 
 
 def _consumers(facts: Facts) -> str:

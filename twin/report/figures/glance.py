@@ -114,7 +114,7 @@ def _help(facts: Facts, own: list[rows.Row], more: int) -> list[str]:
     if all(row.effect.of_draws is None for row in own):
         lines.append(facts.t.text("help.one_draw"))
     if not any(part.kind == "sampling" for row in own for part in row.effect.intervals):
-        lines.append(facts.t.text("help.no_sampling"))
+        lines.append(facts.t.text("help.every_feeder" if facts.resolves_all else "help.no_sampling"))
     return lines
 
 
