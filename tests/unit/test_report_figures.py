@@ -338,4 +338,4 @@ def test_a_run_of_every_feeder_says_that_there_is_no_sampling(tmp_path: Path) ->
 
 
 def test_without_script_the_page_says_what_is_missing(page: str) -> None:
-    assert '<noscript><p class="banner">The charts need JavaScript; their tables do not.</p></noscript>' in page
+    assert '<noscript><p class="notice">The charts need JavaScript; their tables do not.</p></noscript>' in page
