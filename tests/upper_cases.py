@@ -7,8 +7,9 @@ from functools import lru_cache
 import numpy as np
 import pandapower as pp
 
+from twin.grid.substations import grid_stations
 from twin.grid.tables import conductor_code, districts
-from twin.grid.transmission import EhvLoads, GssLoads, gss_stations
+from twin.grid.transmission import EhvLoads, GssLoads
 from twin.grid.transmission_check import BlockInputs
 from twin.grid.transmission_full import PssColumns
 from twin.grid.transmission_reinforce import build_transmission
@@ -18,7 +19,7 @@ from twin.powerflow.upper import UpperGrid
 
 def household_loads(peak_mw: float = 8400.0) -> GssLoads:
     """Households of every district spread evenly over the GSS nearest to its centroid; none: to the nearest GSS."""
-    gss = gss_stations()
+    gss = grid_stations()
     place = np.array([(s.latitude, s.longitude) for s in gss])
     centre = np.array([(d.centroid_latitude, d.centroid_longitude) for d in districts()])
     distance = ((place[:, None, :] - centre[None, :, :]) ** 2).sum(axis=2)
@@ -31,13 +32,13 @@ def household_loads(peak_mw: float = 8400.0) -> GssLoads:
 
 def random_loads(seed: int, peak_mw: float = 8400.0) -> GssLoads:
     """Loads drawn lognormally, log sd 0.5."""
-    weight = np.random.default_rng(seed).lognormal(0.0, 0.5, len(gss_stations()))
+    weight = np.random.default_rng(seed).lognormal(0.0, 0.5, len(grid_stations()))
     return _loads(weight / weight.sum() * peak_mw)
 
 
 def _loads(peak: np.ndarray) -> GssLoads:
     n, fall, tan_phi = len(peak), 3500 / 8400, 0.395
-    ids = tuple(station.id for station in gss_stations())
+    ids = tuple(station.id for station in grid_stations())
     zero = np.zeros(n, dtype=np.int64)
     return GssLoads(ids, peak, fall * peak, tan_phi * peak, tan_phi * fall * peak, zero, zero.astype(float))
 

@@ -5,11 +5,11 @@ import pytest
 
 from tests.upper_cases import household_loads, state_grid
 from twin.errors import NetworkError
+from twin.grid.substations import grid_stations
 from twin.grid.tables import stations
-from twin.grid.transmission import gss_stations
 from twin.grid.transmission_arrays import ehv_model
 from twin.grid.transmission_data import IN_SERVICE, assumed_numbers, line_constants, links
-from twin.grid.transmission_dispatch import capacitor_steps, gss_at_132, plant_fraction, set_operating_point
+from twin.grid.transmission_dispatch import capacitor_steps, gss_at_132, plant_fraction
 from twin.grid.transmission_report import distributions, reinforcements
 
 
@@ -42,7 +42,7 @@ def test_only_what_is_in_service_is_switched_on(net):
     assert [(link.from_id, link.to_id) for link in off] == [
         ("KISHAN400", "THAKURGANJ")
     ]  # its end is not yet in service
-    assert len(gss_stations()) == 165
+    assert len(grid_stations()) == 165
 
 
 def test_no_ext_grid_carries_the_slack(net):
@@ -97,20 +97,6 @@ def test_gss_transformers_add_their_losses():
     p, q = gss_at_132(np.array([80.0]), np.array([60.0]), np.array([100.0]), np.array([12.5]), 20.0)
     assert q[0] - 60.0 == pytest.approx(12.5 * 20 / np.hypot(1, 20))
     assert p[0] - 80.0 == pytest.approx((q[0] - 60.0) / 20)
-
-
-def test_the_operating_point_moves_loads_plants_and_capacitors(net):
-    import copy
-
-    moved = copy.deepcopy(net)
-    names = moved.load.name[moved.load["type"] != "export"]
-    set_operating_point(moved, dict.fromkeys(names, 20.0), dict.fromkeys(names, 10.0))
-    exports = moved.load["type"] == "export"
-    assert (moved.load.p_mw[~exports] == 20.0).all()
-    np.testing.assert_array_equal(moved.load.p_mw[exports], net.load.p_mw[exports])
-    assert moved.gen.p_mw.sum() == pytest.approx(0.55 * net.gen.share_mw.sum())  # 3.3 GW
-    capacitors = moved.shunt[moved.shunt.kind == "capacitor"]
-    assert (capacitors.step == np.minimum(2, capacitors.max_step)).all()
 
 
 def test_reinforcement_is_marked_and_deterministic(net):

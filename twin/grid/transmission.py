@@ -13,7 +13,7 @@ import numpy as np
 import pandapower as pp
 from numpy.typing import NDArray
 
-from twin.grid.tables import Station, stations
+from twin.grid.tables import stations
 from twin.grid.transmission_data import (
     EXTERNAL,
     IN_SERVICE,
@@ -59,11 +59,6 @@ class EhvLoads:
     trough_mvar: tuple[float, ...] = ()
 
 
-def gss_stations() -> tuple[Station, ...]:
-    """Stations in service with a 33 kV level, in file order."""
-    return tuple(station for station in stations() if station.status in IN_SERVICE and GSS_KV in levels_kv(station))
-
-
 def bus_name(station_id: str, kv: float) -> str:
     """Name of a station's bus at one voltage level, as in ``net.bus.name``."""
     return f"{station_id}@{kv:g}"
@@ -72,7 +67,7 @@ def bus_name(station_id: str, kv: float) -> str:
 def new_transmission(loads: GssLoads, ehv: EhvLoads | None = None) -> pp.pandapowerNet:
     """The grid exactly as the tables say, with the assumed numbers, before any reinforcement.
 
-    Loads stand at their peak; `twin.grid.transmission_dispatch.set_operating_point` moves them.
+    Loads stand at their peak.
 
     Raises
     ------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandapower as pp
 from numpy.typing import NDArray
 
 from twin.grid.transmission_data import assumed_value
@@ -52,19 +51,3 @@ def gss_at_132(
     s_mva = np.hypot(p_mw, q_mvar)
     z = vk_percent / 100.0 * s_mva**2 / rating_mva
     return p_mw + z / np.hypot(1.0, x_over_r), q_mvar + z * x_over_r / np.hypot(1.0, x_over_r)
-
-
-def set_operating_point(net: pp.pandapowerNet, load_mw: dict[str, float], load_mvar: dict[str, float]) -> None:
-    """Put loads (by name in ``net.load``), plants and capacitors of the network at one operating point.
-
-    Exports to Nepal stay as they are. Taps are not moved: they follow the voltage, see `UpperGrid`.
-    """
-    for index, row in net.load.iterrows():
-        if row["type"] != "export":
-            net.load.loc[index, ["p_mw", "q_mvar"]] = load_mw[row["name"]], load_mvar[row["name"]]
-    total = float(net.load.p_mw[(net.load["type"] != "export") & net.load.in_service].sum())
-    net.gen["p_mw"] = net.gen.share_mw * float(plant_fraction(np.array(total)))
-    q_at = net.load[net.load["type"] == "gss"].groupby("bus").q_mvar.sum()
-    capacitors = net.shunt.index[net.shunt.kind == "capacitor"]
-    q_mvar = q_at.reindex(net.shunt.bus[capacitors]).to_numpy()
-    net.shunt.loc[capacitors, "step"] = capacitor_steps(q_mvar, net.shunt.max_step[capacitors].to_numpy(dtype=np.int64))
