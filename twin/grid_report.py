@@ -32,6 +32,7 @@ MOST_PROBLEMS = 20
 
 def describe_grid(scenario: Scenario, console: Console) -> None:
     """Build the scenario's grid, solve its highest expected evening, and print what came out."""
+    _refuse_own(scenario)
     folder = RunFolder(Storage(os.devnull), 0, [])
     built = prepare(scenario, folder, 1, LocalBackend, tables=())
     try:
@@ -53,6 +54,12 @@ def describe_grid(scenario: Scenario, console: Console) -> None:
         _print_checks(built, day, console)
     finally:
         built.close()
+
+
+def _refuse_own(scenario: Scenario) -> None:
+    if scenario.grid.is_own:
+        fix = "see it with pandapower, or solve it with `twin powerflow`"
+        raise NetworkError([Problem("scenario", "grid", "a network of your own is not built by the twin", fix)])
 
 
 def _print_counts(built: Prepared, console: Console) -> None:
@@ -110,7 +117,8 @@ def _print_upper(built: Prepared, day: Loading, console: Console) -> None:
     heads = [f"p{100 * quantile:g}" for quantile in QUANTILES]
     title = f"Distributions at {step * 24 // len(solved):02d}:00: 33 kV and above"
     table = Table("quantity", "unit", "number", *heads, title=title)
-    for row in distributions(built.upper, day.upper, step):
+    assert built.above is not None, "the state's grid has one"
+    for row in distributions(built.above.grid, day.upper, step):
         table.add_row(row.quantity, row.unit, f"{row.count:,}", *(f"{value:.3f}" for value in row.quantiles))
     console.print(table)
 
@@ -118,6 +126,7 @@ def _print_upper(built: Prepared, day: Loading, console: Console) -> None:
 def _print_checks(built: Prepared, day: Loading, console: Console) -> None:
     """Is everything supplied, radial where it should be, numbered without a gap, and solved?"""
     feeders = built.backend.shards[0].population.feeders
+    assert built.above is not None, "the state's grid has one"
     checks = {
         "state: PSSs reach a GSS, feeders have DTs, numbers have no gap": check_state(built.state),
         "33 kV and above: every load has a path to a source": check_net(built.above.net),
@@ -143,6 +152,7 @@ def export_feeder_file(scenario: Scenario, code: str, path: Path) -> str:
     NetworkError
         If there is no such feeder.
     """
+    _refuse_own(scenario)
     design_kw, state, _ = build_grid(scenario)
     if code not in state.feeders.code:
         fix = f"give a code from {state.feeders.code[0]} to {state.feeders.code[-1]}"

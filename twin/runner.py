@@ -122,14 +122,15 @@ def _run(
         progress.phase(f"simulating {manifest.consumers:,} consumers on {prepared.backend.n_shards} shards")
         engine = Engine(
             points=prepared.points, fleet=prepared.backend, upper=prepared.upper, layout=prepared.layout,
-            scouts=prepared.scouts, storage=storage, attempt=folder.attempt, manifest=manifest, progress=progress,
+            scouts=prepared.scouts, contracted_mw=prepared.contracted_mw, storage=storage,
+            attempt=folder.attempt, manifest=manifest, progress=progress,
             reading_ids=prepared.reading_ids, stations=prepared.stations,
             done={commit.key: commit for commit in folder.commits if commit.key.kind == "1block"},
         )  # fmt: skip
         engine.run()
         progress.phase("calibration and bands in the mean field")
         with Stopwatch(manifest.wall_s, "report"):
-            estimates, bands = mean_field_study(prepared, manifest)
+            estimates, bands = mean_field_study(prepared, manifest) if prepared.is_state else ({}, None)
     finally:
         usage = prepared.close()
     manifest.cpu_s, manifest.peak_rss_bytes = _usage(usage)
@@ -169,12 +170,17 @@ def _commit_static(storage: Storage, folder: RunFolder, prepared: Prepared) -> N
 
 
 def _commit_analysis(
-    storage: Storage, folder: RunFolder, out: str, manifest: Manifest, estimates: dict[str, Any], bands: pa.Table
+    storage: Storage,
+    folder: RunFolder,
+    out: str,
+    manifest: Manifest,
+    estimates: dict[str, Any],
+    bands: pa.Table | None,
 ) -> None:
     run = open_run(out)
     manifest.left_out = {part.name: part.as_dict() for part in left_out(run.scenario)}
     manifest.write(storage)
-    tables = {**analyse(run, estimates), "bands": bands}
+    tables = analyse(run, estimates) | ({} if bands is None else {"bands": bands})
     files = []
     for name, rows in tables.items():
         if rows.num_rows:

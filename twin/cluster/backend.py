@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from twin.simulation.own_shard import OwnShard
 from twin.simulation.shard import Shard, ShardSpec, Shared
 
 
@@ -30,12 +31,17 @@ class Backend(Protocol):
         ...
 
 
+def shard_class(shared: Shared) -> type[Shard]:
+    """What kind of shard a run needs."""
+    return Shard if shared.own is None else OwnShard
+
+
 class LocalBackend:
     """Shards in this process, one after another: for tests, notebooks and small scenarios."""
 
     def __init__(self, specs: Sequence[ShardSpec], shared: Shared) -> None:
         self.n_shards = len(specs)
-        self.shards = [Shard(spec, shared) for spec in specs]
+        self.shards = [shard_class(shared)(spec, shared) for spec in specs]
 
     def call(self, method: str, args: Sequence[tuple[Any, ...]], what: str) -> list[Any]:
         """Call each shard in turn."""

@@ -11,9 +11,10 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
+from twin.cluster.backend import shard_class
 from twin.errors import TwinError
 from twin.kernels import source_hash
-from twin.simulation.shard import Shard, ShardSpec, Shared
+from twin.simulation.shard import ShardSpec, Shared
 
 LOG = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class RayBackend:
             raise ClusterError(
                 f"the cluster has {free:.0f} CPUs but {self.n_shards} shards need one each; use --shards {int(free)}"
             )
-        actor_class = ray.remote(num_cpus=1, max_restarts=0)(Shard)
+        actor_class = ray.remote(num_cpus=1, max_restarts=0)(shard_class(shared))
         shared_ref = ray.put(shared)
         self.actors = [
             actor_class.options(name=f"twin-shard-{spec.index}-attempt-{shared.attempt}").remote(spec, shared_ref)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from twin.errors import InputError, Problem
-from twin.units import MINUTES_PER_DAY
+from twin.units import DAYS_PER_YEAR, MINUTES_PER_DAY
 
-TIME, LOAD, CONSUMER, POWER = "interval_start", "load", "consumer_id", "kw"
+TIME, LOAD, CONSUMER, POWER = "interval_start", "load", "consumer", "kw"
 COLUMNS = f"{TIME}, {LOAD} (or {CONSUMER}), {POWER}"
 SHOWN = 5
 
@@ -42,14 +42,22 @@ class ConsumerProfiles:
     days: dict[dt.date, int]
     by_load: bool
     ids: NDArray[np.int64]
-    """Load or consumer of each profile, rising."""
+    """Load, or number of the consumer in the order of the mapping, of each profile, rising."""
 
-    def shared_by(self, load_of_consumer: NDArray[np.int64]) -> ConsumerProfiles:
-        """The same for consumers behind these loads: one load's consumers share its profile evenly."""
-        wanted = load_of_consumer if self.by_load else np.arange(len(load_of_consumer))
-        row = np.searchsorted(self.ids, wanted)
-        share = 1.0 / np.bincount(row, minlength=len(self.ids))[row]
-        return ConsumerProfiles(row, share.astype(np.float32), self.kw, self.mean_kw, self.days, self.by_load, self.ids)
+    def shared_by(self, load: NDArray[np.int64], number: NDArray[np.int64]) -> ConsumerProfiles:
+        """The same for consumers behind these loads, ``number``ed in the order of the mapping.
+
+        One load's consumers share its profile evenly.
+        """
+        row = np.searchsorted(self.ids, load if self.by_load else number)
+        share = (1.0 / np.bincount(row, minlength=len(self.ids))[row]).astype(np.float32)
+        return replace(self, row=row, share=share)
+
+    @property
+    def annual_kwh(self) -> NDArray[np.float32]:
+        """A year of mean days, shape (n_consumers,). [kWh]"""
+        day_kwh = self.mean_kw.sum(axis=1, dtype=np.float64) * 24.0 / self.kw.shape[2]
+        return (day_kwh[self.row] * self.share * DAYS_PER_YEAR).astype(np.float32)
 
     def fill(self, date: dt.date | None, start: int, stop: int, kw: NDArray[np.float32]) -> None:
         """Write the demand of consumers [start, stop) on a date (None: the mean day), zero after the steps."""
@@ -68,7 +76,7 @@ def read_consumer_profiles(
     Parameters
     ----------
     path : str
-        Parquet or CSV in long form: ``interval_start``, ``load`` or ``consumer_id``, ``kw``.
+        Parquet or CSV in long form: ``interval_start``, ``load`` or ``consumer``, ``kw``.
     dates : sequence of date
         Days of the run; each needs every step for every load or consumer.
     steps : int

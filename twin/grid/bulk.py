@@ -59,7 +59,7 @@ def ht_consumers(
     codes = np.concatenate(category)
     ids = first_id + np.arange(len(codes))
     kind = _kinds(seed, ids, codes)
-    kva = _contracts(seed, ids, kind)
+    kva = contracts(seed, ids, kind)
     volts = {row.code: row.voltage_kv for row in direct}
     return HtConsumers(
         consumer_id=ids,
@@ -81,7 +81,7 @@ def _stations(seed: int, category: int, kv: str, n: int) -> list[Station]:
     return sorted((there[rank[i % len(there)]] for i in range(n)), key=there.index)
 
 
-def _contracts(seed: int, ids: NDArray[np.int64], kind: NDArray[np.uint8]) -> NDArray[np.float64]:
+def contracts(seed: int, ids: NDArray[np.int64], kind: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Contract demand, lognormal by kind within its limits, in steps of 5 kVA. [kVA]"""
     rule = synthesis().ht
     table = np.array([rule.contract.get(row.name, (math.nan,) * 3) for row in kinds()])

@@ -177,7 +177,7 @@ def build_state(seed: int, design_kw: NDArray[np.float64]) -> StateGrid:
     by_pss = population.pss_counts(by_block, n_pss, share, industrial)
     per_class = population.feeders_per_pss(by_pss, peak_kw, industrial)
     feeder = population.feeder_counts(seed, by_pss, share.block, per_class)
-    district_columns, block_columns = _districts(), _blocks(seed, place)
+    district_columns, block_columns = all_districts(), _blocks(seed, place)
     district = block_columns.district[share.block]
     feeders = _feeders(feeder, district, district_columns.discom, category_kw)
     ht = ht_consumers(seed, int(feeders.n_consumers.sum()), by_pss, district, list(district_columns.name))
@@ -194,7 +194,8 @@ def _town_and_village(
     return load[:, town].sum(axis=1), load[:, ~town].sum(axis=1)
 
 
-def _districts() -> Districts:
+def all_districts() -> Districts:
+    """Columns of all districts of the data pack."""
     rows, vendors = districts(), synthesis().vendors.names
     return Districts(
         name=tuple(row.name for row in rows),

@@ -187,7 +187,8 @@ class Demand(Section):
     """The user's own consumers' demand instead of archetypes; only with a network of the user's."""
 
     profiles: str
-    """Parquet or CSV in long form: ``interval_start``, ``load`` or ``consumer_id``, ``kw``."""
+    """Parquet or CSV in long form: ``interval_start``, ``load`` or ``consumer`` (its number in the mapping's order,
+    from 0), ``kw``."""
 
     @field_validator("profiles")
     @classmethod

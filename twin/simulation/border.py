@@ -8,12 +8,14 @@ sampled feeders answer theirs. All sums run in PSS and feeder order, whatever th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twin.powerflow.upper import UpperGrid, UpperResult
 from twin.simulation.messages import N_Q, ArmAnswer, Q
+from twin.simulation.own_border import FixedSources, SourcesAnswer
 from twin.units import KW_PER_MW
 
 N_STRATA = 8
@@ -62,6 +64,8 @@ class StateLoad:
     ehv_kvar: NDArray[np.float64]
     stratum_mean: NDArray[np.float64]
     """Mean per LV consumer, shape (N_Q, N_STRATA, steps)."""
+    above_kw: NDArray[np.float64] | None = None
+    """Losses above the feeders' levels that shards have solved themselves: of a network of the user's."""
 
 
 def stratum_means(
@@ -107,7 +111,7 @@ def compose(layout: Layout, answers: list[ArmAnswer], v_pss_pu: NDArray[np.float
         if consumers.any():
             v_mean = _mean_voltage(sampled[Q.P], v_pss_pu[layout.sampled_pss], layout.sampled_stratum == k)
             pss += _carried(means[:, k], v_pss_pu / v_mean) * consumers[None, :, None]
-    return StateLoad(pss, ht33_kw, ht33_kvar, ehv_kw, ehv_kvar, means)
+    return StateLoad(pss, ht33_kw, ht33_kvar, ehv_kw, ehv_kvar, means, answers[0].above_kw)
 
 
 def _mean_voltage(p_kw: NDArray[np.float64], v_pu: NDArray[np.float64], rows: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -135,12 +139,14 @@ def _carried(mean: NDArray[np.float64], ratio: NDArray[np.float64]) -> NDArray[n
 
 
 def solve_above(
-    upper: UpperGrid, load: StateLoad, v0_pu: NDArray[np.float64], before: UpperResult | None, *, hold: bool
-) -> UpperResult:
+    upper: UpperGrid | FixedSources, load: StateLoad, v0_pu: NDArray[np.float64], before: Any, *, hold: bool
+) -> UpperResult | SourcesAnswer:
     """Solve the grid above with the state's load, which was stated at the PSS voltages ``v0_pu`` (n_pss, steps).
 
     ``before`` is the answer of the round before, which is started from; with ``hold`` its taps and capacitors stay.
     """
+    if isinstance(upper, FixedSources):
+        return upper.answer(load)
     n_p, n_q = slopes(load)
     return upper.solve(
         load.pss[Q.P],

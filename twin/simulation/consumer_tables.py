@@ -65,6 +65,8 @@ def chunks(population: Population) -> Iterator[slice]:
 def annual_kwh(seed: int, population: Population, year: int) -> NDArray[np.float32]:
     """Expected use of each consumer in a year of normal weather, from twelve typical days. Shape (n,). [kWh]"""
     consumers = population.consumers
+    if consumers.profiles is not None:
+        return consumers.profiles.annual_kwh
     total = np.zeros(len(consumers))
     districts = np.unique(consumers.district).astype(np.int64)
     kw = np.zeros((ANNUAL_CHUNK, padded(ANNUAL_STEPS)), np.float32)

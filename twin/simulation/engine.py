@@ -109,15 +109,17 @@ class Engine:
     fleet: Fleet
     upper: Any
     layout: Layout
-    scouts: Layout
-    """The same, of the feeders that guess the first voltages."""
+    scouts: Layout | None
+    """The same, of the feeders that guess the first voltages; None: the sources hold theirs."""
     storage: Storage
     attempt: int
     manifest: Manifest
     progress: Progress
     reading_ids: NDArray[np.int64]
     stations: dict[str, list[Any]]
-    """Fixed columns of the table of grid substations."""
+    """Fixed columns of the table of grid substations; empty: there are none."""
+    contracted_mw: float | None = None
+    """Power bought under contracts; None: that of the whole state."""
     done: dict[BlockKey, Commit] = field(default_factory=dict)
     """Blocks committed by earlier attempts of this run."""
     _last_checkpoint: float = 0.0
@@ -233,6 +235,9 @@ class Engine:
 
     def _first_voltages(self, point: PointPlan) -> NDArray[np.float64]:
         """PSS voltages that the first block of a replicate begins with; the same for all replicates and arms."""
+        if self.scouts is None:
+            voltages: NDArray[np.float64] = self.upper.voltages(point.steps)
+            return voltages
         key = (point.dates[0], point.steps)
         if key not in self._guesses:
             self._guesses[key] = first_voltages(self.fleet, self.scouts, self.upper, *key)
@@ -262,7 +267,9 @@ class Engine:
         args = [(block, stem, with_checkpoint, self.reading_ids)] * self.fleet.n_shards
         answers: list[CommitAnswer] = self.fleet.call("commit", args, f"the tables of block {block}")
         files = [record for answer in answers for record in answer.files]
-        files += write_system_tables(self.storage, self.attempt, stem, point, replicate, block, settled, self.stations)
+        files += write_system_tables(
+            self.storage, self.attempt, stem, point, replicate, block, settled, self.stations, self.contracted_mw
+        )
         checkpoint: list[FileRecord] = []
         if with_checkpoint:
             checkpoint = [record for answer in answers for record in answer.checkpoint]
@@ -295,13 +302,14 @@ class Engine:
     def _summary(self, point: PointPlan, replicate: int, block: int, settled: Settled) -> dict[str, Any]:
         """What the manifest keeps of a block; stored in its commit, so that a resumed run knows it too."""
         closure: dict[str, float] = {}
-        mismatch = {"pss_voltage_pu": settled.moved_pu}
+        mismatch = {} if self.scouts is None else {"pss_voltage_pu": settled.moved_pu}
         for answer in (answer for arm in settled.accepted for answer in arm):
             for level, value in answer.closure.items():
                 closure[level] = max(closure.get(level, 0.0), value)
             for level, value in answer.border_mismatch.items():
                 mismatch[level] = max(mismatch.get(level, 0.0), value)
-        closure["33kv_and_above"] = max(float(np.nanmax(result.closure)) for result in settled.upper)
+        if self.scouts is not None:
+            closure["33kv_and_above"] = max(float(np.nanmax(result.closure)) for result in settled.upper)
         losses = [_loss_share(load, result) for load, result in zip(settled.loads, settled.upper, strict=True)]
         peak, share = losses[0]
         return {

@@ -61,6 +61,8 @@ class ArmAnswer:
     ehv_kvar: NDArray[np.float64]
     solved_tiles: int
     """Tiles solved in this round, repeats included."""
+    above_kw: NDArray[np.float64] | None = None
+    """Losses as of 33 kV, and of 132 kV and above, that a network of the user's holds itself, shape (2, steps)."""
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twin.datapack import read_yaml
 from twin.demand.columns import DemandColumns, draw_columns_and_zip
+from twin.demand.own_profiles import ConsumerProfiles
 from twin.economics.billing import SMART, BillColumns
 from twin.grid.feeder import FeederStatic, build_feeder
 from twin.grid.state import StateGrid
@@ -22,8 +23,8 @@ NO_FEEDER = -1
 
 
 @dataclass
-class FeederPart:
-    """One simulated feeder: its network, and which rows of the shard's columns are its consumers and DTs."""
+class FeederRows:
+    """One simulated feeder: which rows of the shard's columns are its consumers and DTs."""
 
     feeder: int
     pss_row: int
@@ -32,7 +33,6 @@ class FeederPart:
     """Does it stand for its stratum?"""
     is_scout: bool
     """Is it one of the few that guess the first voltages?"""
-    net: FeederNet
     rows: slice
     dts: slice
     dt_id: NDArray[np.int64]
@@ -45,6 +45,16 @@ class FeederPart:
     def represents(self, only: Only) -> bool:
         """Does it stand for its stratum in the answer to such a question?"""
         return self.is_scout if only == "scouts" else self.is_sampled
+
+
+@dataclass
+class FeederPart(FeederRows):
+    """One feeder of the synthesised state with its network."""
+
+    net: FeederNet
+
+
+Part = TypeVar("Part", bound=FeederRows)
 
 
 @dataclass
@@ -64,6 +74,8 @@ class Consumers:
     traits: DemandColumns
     zips: NDArray[np.float32]
     """Shape (n, 6)."""
+    profiles: ConsumerProfiles | None = None
+    """Demand that the user gives, instead of archetypes."""
 
     def __len__(self) -> int:
         return len(self.consumer_id)
@@ -77,7 +89,7 @@ class Consumers:
     def part(self, rows: slice) -> Consumers:
         """Some of the consumers; nothing is copied."""
         traits = {name: column[rows] for name, column in self.traits._asdict().items()}
-        own = {name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        own: dict[str, Any] = {name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
         return Consumers(**own, traits=DemandColumns(**traits))
 
     def smart(self, share_by_category: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -98,11 +110,11 @@ class Consumers:
 
 
 @dataclass
-class Population:
+class Population(Generic[Part]):
     """Everything fixed that a shard holds."""
 
     owned_pss: NDArray[np.int32]
-    feeders: list[FeederPart]
+    feeders: list[Part]
     consumers: Consumers
     ht: slice
     """Rows of the HT consumers."""
@@ -126,7 +138,7 @@ def ehv_rows(state: StateGrid) -> NDArray[np.int64]:
 def build_population(
     state: StateGrid, selection: Selection, owned_pss: NDArray[np.int32], design_kw: NDArray[np.float64], *,
     owns_ehv: bool,
-) -> Population:  # fmt: skip
+) -> Population[FeederPart]:  # fmt: skip
     """Build the feeders of some PSSs that are resolved or sampled, and the HT consumers of all of them."""
     simulated = selection.resolved | selection.sampled
     position = {int(pss): row for row, pss in enumerate(owned_pss)}
@@ -137,8 +149,8 @@ def build_population(
         rows, dts = slice(n, n + len(static.consumer_id)), slice(n_dts, n_dts + len(static.dt_id))
         net = feeder_net(static)
         part = FeederPart(
-            row, position[int(state.feeders.pss[row])], bool(selection.sampled[row]), bool(selection.scouts[row]), net,
-            rows, dts, static.dt_id, static.rating_kva,
+            row, position[int(state.feeders.pss[row])], bool(selection.sampled[row]), bool(selection.scouts[row]),
+            rows, dts, static.dt_id, static.rating_kva, net,
         )  # fmt: skip
         parts.append(part)
         n, n_dts = rows.stop, dts.stop

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.demand.panel import design_kind_kw
+from twin.economics.purchase import load_purchase
 from twin.grid.partition import partition
 from twin.grid.state import StateGrid, build_state
 from twin.grid.strata import Selection, choose
@@ -22,16 +23,20 @@ from twin.results.storage import FileRecord
 from twin.scenario.schema import Scenario
 from twin.simulation.border import N_STRATA, Layout
 from twin.simulation.messages import BuildAnswer
+from twin.simulation.own_border import FixedSources
+from twin.simulation.own_grid import OwnGrid, layout_own, own_state
 from twin.simulation.plan import PointPlan, month_end, plans
 from twin.simulation.population import ehv_rows
-from twin.simulation.provenance import SYNTHETIC, assumed_numbers
+from twin.simulation.provenance import SYNTHETIC, SYNTHETIC_OWN, SYNTHETIC_PROFILES, assumed_numbers
 from twin.simulation.reading_tables import choose_readings
 from twin.simulation.runfolder import RunFolder
 from twin.simulation.shard import ShardSpec, Shared
+from twin.units import DAYS_PER_YEAR, KW_PER_MW
 
 LOG = logging.getLogger(__name__)
 
 LOWEST_EHV_KV = 100.0
+HOURS_PER_YEAR = 24.0 * DAYS_PER_YEAR
 
 
 @dataclass
@@ -42,22 +47,30 @@ class Prepared:
     points: list[PointPlan]
     state: StateGrid
     selection: Selection
-    design_kw: NDArray[np.float64]
     layout: Layout
-    scouts: Layout
-    """The same, of the feeders that guess the first voltages."""
-    above: UpperState
+    scouts: Layout | None
+    """The same, of the feeders that guess the first voltages; None: sources hold theirs."""
+    upper: UpperGrid | FixedSources
+    """The solver of the grid above."""
     backend: Any
     consumers: int
     reading_ids: NDArray[np.int64]
     static_files: list[FileRecord]
     assumed: list[dict[str, Any]]
+    network: dict[str, Any]
+    """The grid above, for the manifest."""
+    stations: dict[str, list[Any]]
+    """Fixed columns of the table of grid substations; empty: there is none."""
+    above: UpperState | None = None
+    """The state's grid above; None with a network of the user's."""
+    contracted_mw: float | None = None
+    """Power bought under contracts; None: that of the whole state."""
     synthetic: list[str] = field(default_factory=lambda: list(SYNTHETIC))
 
     @property
-    def upper(self) -> UpperGrid:
-        """The solver of the grid above."""
-        return self.above.grid
+    def is_state(self) -> bool:
+        """Is it the state's grid, and not a network of the user's?"""
+        return self.above is not None
 
     @property
     def population(self) -> dict[str, Any]:
@@ -70,31 +83,6 @@ class Prepared:
             "feeders_state": len(self.state.feeders.code),
             "dts_state": int(self.state.feeders.n_dts.sum()),
             "ht_consumers": len(self.state.ht),
-        }
-
-    @property
-    def network(self) -> dict[str, Any]:
-        """The grid above, for the manifest."""
-        net = self.above.net
-        return {
-            "buses_132kv_and_above": int((net.bus.in_service & (net.bus.vn_kv > LOWEST_EHV_KV)).sum()),
-            "lines": int(net.line.in_service.sum()),
-            "transformers": int(net.trafo.in_service.sum()),
-            "engine": self.above.grid.engine,
-            "difference_from_pandapower_pu": self.above.difference_pu,
-            "reinforcements": reinforcements(net),
-        }
-
-    @property
-    def stations(self) -> dict[str, list[Any]]:
-        """Fixed columns of the table of grid substations."""
-        gss = self.state.gss
-        return {
-            "gss_id": list(gss.id),
-            "name": list(gss.name),
-            "district": [self.state.districts.name[code] for code in gss.district],
-            "latitude": list(gss.latitude),
-            "longitude": list(gss.longitude),
         }
 
     @property
@@ -115,6 +103,7 @@ class Prepared:
 def resolve_of(scenario: Scenario) -> Any:
     """What the scenario resolves, as the grid's sampling takes it."""
     resolve = scenario.grid.resolve
+    assert resolve is not None, "the schema asks for one with the state's grid"
     if resolve.everything:
         return "all"
     if resolve.districts:
@@ -126,6 +115,8 @@ def resolve_of(scenario: Scenario) -> Any:
 def build_grid(scenario: Scenario) -> tuple[NDArray[np.float64], StateGrid, Selection]:
     """Planning demand, the state's columns and the feeders to simulate."""
     design_kw = design_kind_kw(scenario.seed)
+    if scenario.grid.is_own:
+        return design_kw, *own_state(own_grid(scenario, design_kw), scenario.seed, str(scenario.grid.district))
     state = build_state(scenario.seed, design_kw)
     return design_kw, state, choose(state, resolve_of(scenario), scenario.seed)
 
@@ -144,6 +135,8 @@ def prepare(
     tables: Sequence[str],
 ) -> Prepared:
     """Build everything and start the shards, which will write the named tables."""
+    if scenario.grid.is_own:
+        return prepare_own(scenario, folder, make_backend, tables)
     points = plans(scenario)
     design_kw, state, selection = build_grid(scenario)
     specs = specs_for(state, selection, n_shards)
@@ -159,17 +152,85 @@ def prepare(
     consumers = sum(answer.consumers for answer in built)
     LOG.info("%d consumers, %.0f bytes each", consumers, sum(a.bytes_static for a in built) / max(consumers, 1))
     return Prepared(
-        scenario=scenario, points=points, state=state, selection=selection, design_kw=design_kw,
+        scenario=scenario, points=points, state=state, selection=selection,
         layout=layout_of(state, selection, specs, built), scouts=scout_layout_of(state, selection, specs, built),
-        above=above, backend=backend, consumers=consumers,
+        upper=above.grid, above=above, backend=backend, consumers=consumers,
         reading_ids=reading_ids, static_files=[record for answer in built for record in answer.files],
-        assumed=assumed_numbers(points),
+        assumed=assumed_numbers(points), network=_network(above), stations=_stations(state),
+    )  # fmt: skip
+
+
+def _network(above: UpperState) -> dict[str, Any]:
+    """The grid above in numbers."""
+    net = above.net
+    return {
+        "buses_132kv_and_above": int((net.bus.in_service & (net.bus.vn_kv > LOWEST_EHV_KV)).sum()),
+        "lines": int(net.line.in_service.sum()),
+        "transformers": int(net.trafo.in_service.sum()),
+        "engine": above.grid.engine,
+        "difference_from_pandapower_pu": above.difference_pu,
+        "reinforcements": reinforcements(net),
+    }
+
+
+def _stations(state: StateGrid) -> dict[str, list[Any]]:
+    """Fixed columns of the table of grid substations."""
+    gss = state.gss
+    return {
+        "gss_id": list(gss.id),
+        "name": list(gss.name),
+        "district": [state.districts.name[code] for code in gss.district],
+        "latitude": list(gss.latitude),
+        "longitude": list(gss.longitude),
+    }
+
+
+def own_grid(scenario: Scenario, design_kw: NDArray[np.float64]) -> OwnGrid:
+    """The user's network of a scenario with the consumers behind its loads.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong with it.
+    """
+    from twin.scenario.own_grid import import_own_grid
+
+    return layout_own(*import_own_grid(scenario), design_kw)
+
+
+def prepare_own(
+    scenario: Scenario, folder: RunFolder, make_backend: Callable[[Sequence[ShardSpec], Shared], Any],
+    tables: Sequence[str],
+) -> Prepared:  # fmt: skip
+    """`prepare` for a network of the user's, which is one shard whatever is asked for."""
+    points, design_kw = plans(scenario), design_kind_kw(scenario.seed)
+    grid = own_grid(scenario, design_kw)
+    state, selection = own_state(grid, scenario.seed, str(scenario.grid.district))
+    specs = [ShardSpec(0, np.arange(len(grid.source_bus), dtype=np.int32), True)]
+    shared = Shared(points, state, selection, design_kw, folder.storage, folder.attempt, frozenset(tables), grid)
+    backend = make_backend(specs, shared)
+    with ExitStack() as closing:
+        closing.callback(backend.close)
+        built: list[BuildAnswer] = backend.call("build", [()], "the population")
+        closing.pop_all()
+    wanted = scenario.output.readings.consumers
+    annual_kwh = float(built[0].extra["annual_kwh"])
+    purchase = load_purchase()
+    return Prepared(
+        scenario=scenario, points=points, state=state, selection=selection,
+        layout=layout_of(state, selection, specs, built), scouts=None, upper=FixedSources(grid.source_pu),
+        backend=backend, consumers=built[0].consumers,
+        reading_ids=choose_readings([built[0].reading_candidates], wanted), static_files=built[0].files,
+        assumed=assumed_numbers(points), network=built[0].extra["network"], stations={},
+        contracted_mw=purchase.contracted.share_of_mean.value * annual_kwh / HOURS_PER_YEAR / KW_PER_MW,
+        synthetic=list(SYNTHETIC_OWN if grid.profiles is None else SYNTHETIC_PROFILES),
     )  # fmt: skip
 
 
 def wanted_tables(scenario: Scenario) -> list[str]:
     """Tables that shards write: the small ``population`` always, others as far as the scenario asks for them."""
-    tables = ("consumers", "feeders", "transformers", "bills", "readings")
+    tables = ["consumers", "feeders", "transformers", "bills", "readings"]
+    tables += ["mapped_loads", "loads"] if scenario.grid.is_own else []
     return ["population", *(table for table in tables if scenario.output.wants(table))]
 
 

@@ -28,6 +28,13 @@ SYNTHETIC = (
     "weather: normals of the climate table with drawn deviations, no measured year",
 )
 
+SYNTHETIC_OWN = (
+    "consumers behind the network's loads: drawn from archetypes by the mapping",
+    "weather: normals of the climate table with drawn deviations, no measured year",
+)
+SYNTHETIC_PROFILES = ("traits of the consumers behind the network's loads: drawn from archetypes by the mapping",)
+"""Where the user's network, or his consumers' demand too, stands in the state's place."""
+
 SURE = ("found", "derived", "recalled", "assumed")
 """How sure a number is, best first; a mark that names several counts as the worst."""
 
@@ -74,7 +81,22 @@ MARKED_TABLES = (
     MarkedTable("transmission", "transmission.stations", ("confidence",), "id"),
     MarkedTable("transmission_lines", "transmission.lines", ("confidence",), "from_id"),
 )
-READ_ELSEWHERE = ("priors", "purchase", "registers", "scenario_defaults", "synthesis", "transmission_assumed")
+OF_THE_STATE = (
+    "transmission", "grid.", "analysis.bands", "synthesis.counts", "synthesis.places", "synthesis.gss",
+    "synthesis.line_33kv", "synthesis.pss", "synthesis.feeder", "synthesis.dt", "synthesis.lv",
+)  # fmt: skip
+"""Starts of the names of numbers that make the state's grid, which a network of the user's replaces."""
+OF_DRAWN_DEMAND = ("demand.weather", "demand.climate", "demand.signals", "demand.calendar")
+"""Likewise of demand that is drawn, where the user gives it."""
+READ_ELSEWHERE = (
+    "own_grid",
+    "priors",
+    "purchase",
+    "registers",
+    "scenario_defaults",
+    "synthesis",
+    "transmission_assumed",
+)
 """Marked settings of other forms, each with a function below; tariffs too."""
 
 
@@ -83,6 +105,7 @@ def assumed_numbers(points: list[PointPlan]) -> list[dict[str, Any]]:
     scenario = points[0].scenario
     rows = list(_prices(points))
     rows += _behaviour(scenario)
+    rows += _own_grid() if scenario.grid.is_own else []
     rows += [_row(name, value, "assumed", why) for name, value, why in assumed_synthesis_numbers()]
     rows += [
         _row(f"transmission.{name}", f"{value:g}", "assumed", why)
@@ -93,7 +116,20 @@ def assumed_numbers(points: list[PointPlan]) -> list[dict[str, Any]]:
         rows += settings_numbers(read_yaml(file), start)
     for table in MARKED_TABLES:
         rows += table_marks(table, read_records(table.file))
-    return rows
+    return [row for row in rows if not row["name"].startswith(_without_part(scenario))]
+
+
+def _without_part(scenario: Scenario) -> tuple[str, ...]:
+    """Starts of the names of numbers that have no part in a run."""
+    return () if not scenario.grid.is_own else (*OF_THE_STATE, *(OF_DRAWN_DEMAND if scenario.demand else ()))
+
+
+def _own_grid() -> Iterator[dict[str, Any]]:
+    """What is assumed about a network of the user's."""
+    for section, entries in read_yaml("own_grid").items():
+        for name, entry in entries.items():
+            mark = worst_mark(entry["source"])
+            yield _row(f"own_grid.{section}.{name}", entry["value"], mark, entry["source"])
 
 
 def _prices(points: list[PointPlan]) -> Iterator[dict[str, Any]]:

@@ -47,13 +47,17 @@ class ReplicateWorld:
 
     def add_energy(self, solver: BlockSolver, date: dt.date, total: NDArray[np.float64], *, mean_field: bool) -> None:
         """Add a day's demand at nominal voltage by zone: as drawn, or its expectation in normal weather."""
-        day = self.day_tables(date, NormalWeather() if mean_field else None)
+        profiles = self.population.consumers.profiles
+        day = self.day_tables(date, NormalWeather() if mean_field else None) if profiles is None else None
         draw = mean_tile if mean_field else draw_tile
         zones, traits = self.plan.zones.zone_of_step, self.population.consumers.traits
         chunk = len(solver.kw)
         for start in range(0, len(total), chunk):
             stop = min(start + chunk, len(total))
-            draw(traits, start, stop, day, solver.kw)
+            if profiles is not None:
+                profiles.fill(None if mean_field else date, start, stop, solver.kw)
+            else:
+                draw(traits, start, stop, day, solver.kw)
             zone_energy(solver.kw[: stop - start], zones, self.plan.hours, total[start:stop])
 
     def expected_day_kwh(self, solver: BlockSolver, month: dt.date) -> NDArray[np.float64]:

@@ -37,6 +37,7 @@ from twin.simulation.messages import (
     Only,
 )
 from twin.simulation.meter_state import MeterState, start_of_month
+from twin.simulation.own_grid import OwnGrid
 from twin.simulation.plan import PointPlan
 from twin.simulation.population import Population, build_population
 from twin.simulation.price_tables import count_shard, weight_group
@@ -71,6 +72,8 @@ class Shared:
     attempt: int
     wanted: frozenset[str]
     """Tables that the scenario asks for."""
+    own: OwnGrid | None = None
+    """A network of the user's, which ``state`` describes."""
 
 
 class Shard:

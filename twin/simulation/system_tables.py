@@ -16,6 +16,7 @@ from twin.results.schema import arrow_schema
 from twin.results.storage import FileRecord, Storage
 from twin.simulation.border import StateLoad
 from twin.simulation.messages import Failure, Q
+from twin.simulation.own_border import SourcesAnswer
 from twin.simulation.plan import PointPlan
 from twin.units import KW_PER_MW, MINUTES_PER_DAY
 
@@ -34,8 +35,10 @@ def case_path(table: str, case: int, stem: str, attempt: int) -> str:
     return f"tables/{table}/case={case}/{stem}-a{attempt:06d}.parquet"
 
 
-def system_rows(case: int, date: dt.date, load: StateLoad, result: UpperResult) -> pa.Table:
-    """The state's balance step by step for one case."""
+def system_rows(
+    case: int, date: dt.date, load: StateLoad, result: UpperResult | SourcesAnswer, contracted_mw: float | None = None
+) -> pa.Table:
+    """The state's balance step by step for one case. ``contracted_mw``: see `purchase_inr`."""
     steps = load.pss.shape[2]
     direct_mw = (load.ht33_kw.sum(axis=0) + load.ehv_kw.sum(axis=0)) / KW_PER_MW
 
@@ -53,7 +56,7 @@ def system_rows(case: int, date: dt.date, load: StateLoad, result: UpperResult) 
         "loss_dt_mw": total_mw(Q.LOSS_DT),
         "loss_lv_mw": total_mw(Q.LOSS_LV),
         "unserved_mw": np.zeros(steps),
-        "purchase_inr": purchase_inr(result.sent_mw, date, load_purchase()),
+        "purchase_inr": purchase_inr(result.sent_mw, date, load_purchase(), contracted_mw),
     }
     return pa.table(columns, schema=arrow_schema("system"))
 
@@ -74,7 +77,7 @@ def substation_rows(case: int, date: dt.date, result: UpperResult, stations: dic
     return pa.table(columns, schema=arrow_schema("grid_substations"))
 
 
-def upper_failures(result: UpperResult) -> list[Failure]:
+def upper_failures(result: UpperResult | SourcesAnswer) -> list[Failure]:
     """Steps that the grid at 33 kV and above did not solve, with their cause."""
     return [Failure("upper", int(step), STATUS[int(result.status[step])]) for step in np.flatnonzero(result.status)]
 
@@ -94,16 +97,15 @@ def event_rows(case: int, date: dt.date, steps: int, failures: Sequence[Failure]
 
 def write_system_tables(
     storage: Storage, attempt: int, stem: str, point: PointPlan, replicate: int, block: int, settled: Settled,
-    stations: dict[str, list[Any]],
+    stations: dict[str, list[Any]], contracted_mw: float | None = None,
 ) -> list[FileRecord]:  # fmt: skip
     """Write the driver's tables of a block for every arm."""
     records, date = [], point.dates[block]
     for arm in range(len(point.arms)):
         case, result = point.case(arm, replicate), settled.upper[arm]
-        rows = {
-            "system": system_rows(case, date, settled.loads[arm], result),
-            "grid_substations": substation_rows(case, date, result, stations),
-        }
+        rows = {"system": system_rows(case, date, settled.loads[arm], result, contracted_mw)}
+        if stations:
+            rows["grid_substations"] = substation_rows(case, date, result, stations)
         failures = [failure for answer in settled.accepted[arm] for failure in answer.failures]
         failures += upper_failures(result)
         if failures:
