@@ -37,6 +37,11 @@ ANALYSIS = ("losses", "effects", "gains", "bands", "sensitivity", "calibration")
 BLOCKS = ("system", "grid_substations", "feeders", "transformers", *ANALYSIS)
 
 
+def state_consumers(category: str) -> float:
+    """Consumers of a category and class."""
+    return SIZES_LAKH.get(category, 1.0) * 1e5 if "hts" not in category else 20.0
+
+
 @dataclass
 class Made:
     """What to make. ``strength`` scales the effect of each treatment; 0 makes it exactly nothing."""
@@ -160,6 +165,7 @@ class _Tables:
             "losses": self.losses(),
             "effects": self.effects(),
             "prices": self.prices(),
+            "population": self.population(),
             "gains": self.gains(),
             "bands": self.bands(),
             "sensitivity": self.sensitivity() if made.sensitivity else [],
@@ -358,6 +364,16 @@ class _Tables:
                     rows.append(dict(zip(arrow_schema("prices").names, names, strict=True)))
         return rows
 
+    def population(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "feeder_id": -1, "pss_id": -1, "district": self.made.place, "category": category,
+                "income_class": klass, "resolved": False, "weight": 200.0, "annual_kwh": 1e3,
+                "consumers": round(state_consumers(category) / 200) or 1, "billed_within_free": 0,
+            }
+            for category, klass in HOMES + OTHERS
+        ]  # fmt: skip
+
     def gains(self) -> list[dict[str, Any]]:
         rows = []
         for point, name in ((point, name) for point in self.made.points for name in self.made.arms[1:]):
@@ -370,7 +386,7 @@ class _Tables:
                     rows.append(
                         {
                             "arm": arm, "measure": measure, "category": category, "income_class": klass,
-                            "consumers": SIZES_LAKH.get(category, 1.0) * 1e5 if "hts" not in category else 20.0,
+                            "consumers": state_consumers(category),
                             "share_more_50": moved * 0.05, "share_more": moved * 0.6, "share_same": 1 - moved,
                             "share_less": moved * 0.4, "share_less_50": moved * 0.04, "p10": middle - width,
                             "p50": middle, "p90": middle + width, "mean_inr": middle * 1.1,

@@ -39,8 +39,8 @@ PARTS = (
     Part(
         "transformers",
         ("transformers",),
-        ("dt_overload_hours", "voltage_violations", "evening_peak of dt:worst"),
-        compares=True,
+        ("dt_overload_hours", "voltage_violations", "evening_peak of dt:worst", "loading of DTs in the report"),
+        compares=False,
     ),
     Part(
         "feeders",

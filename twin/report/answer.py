@@ -9,6 +9,7 @@ from markupsafe import Markup
 from twin.report import numbers
 from twin.report.effects import WHOLE_KINDS, Effect, Interval, Verdict, verdict
 from twin.report.facts import Arm, Facts, literal
+from twin.report.left_out import left_out_lines
 from twin.report.quality import marks, rests_on
 from twin.report.settings import floor_percent
 
@@ -148,6 +149,8 @@ def home_shares(facts: Facts, arm: Arm, measure: str = "response") -> dict[str, 
 
 def who(facts: Facts, arm: Arm) -> Markup:
     """Second sentence: who pays more and less, and what moves in revenue and subsidy."""
+    if left_out_lines(facts, "bills"):
+        return facts.t.html("answer.who.left_out")
     shares = home_shares(facts, arm)
     period = period_words(facts)
     money = {

@@ -8,6 +8,7 @@ from typing import Any
 from twin.datapack import threshold
 from twin.report import numbers
 from twin.report.facts import Facts
+from twin.report.left_out import left_out_lines
 from twin.report.settings import setting
 
 Row = Mapping[str, Any]
@@ -31,6 +32,8 @@ def cause(facts: Facts, row: Row, decimals: int) -> str:
 
 def _sampling(facts: Facts, row: Row, decimals: int) -> str:
     low, high = row["low"], row["high"]
+    if low is None and left_out_lines(facts, "feeders") and not facts.resolves_all:
+        return facts.t.text("calibration.sampling.unknown")
     if low is None or high is None or low == high:
         return facts.t.text("calibration.sampling.none")
     reaches = high >= row["target_low"] if side(row) == "below" else low <= row["target_high"]

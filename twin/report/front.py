@@ -13,9 +13,10 @@ from twin.report.arms import arm_words
 from twin.report.catalogue import DESCRIPTION_LIMIT, clean
 from twin.report.draws import values_by_replicate
 from twin.report.effects import Effect, Verdict
-from twin.report.facts import Arm, Facts
+from twin.report.facts import Arm, Facts, exact_sum
 from twin.report.figures import ledger
 from twin.report.figures.prices import home_share_at_zero
+from twin.report.left_out import left_out_lines
 from twin.report.quality import rests_on
 
 
@@ -160,7 +161,15 @@ def _peak_tile(facts: Facts, arm: Arm, effect: Effect | None) -> Tile:
 
 def _overload_tile(facts: Facts, arm: Arm) -> Tile:
     effect = facts.effect("dt_overload_hours", arm.name)
+    if effect is None:
+        return _no_tile(facts, facts.t.text("tile.overload"), "transformers")
     return Tile(facts.t.text("tile.overload"), *_relative(facts, arm, effect), rests_on("overload"))
+
+
+def _no_tile(facts: Facts, name: str, part: str) -> Tile:
+    """A figure that the run does not hold, and why where the scenario leaves its tables out."""
+    why = [facts.t.text("tile.left_out")] if left_out_lines(facts, part) else []
+    return Tile(name, [facts.t.text("tile.none")], why)
 
 
 def _relative(facts: Facts, arm: Arm, effect: Effect | None) -> tuple[list[str], list[str]]:
@@ -236,7 +245,7 @@ def _homes_tile(facts: Facts, arm: Arm) -> Tile:
     shares = home_shares(facts, arm)
     name = facts.t.text("tile.homes")
     if shares is None:
-        return Tile(name, [facts.t.text("tile.none")])
+        return _no_tile(facts, name, "bills")
     homes = numbers.count(shares["homes"]).both()
     lines = [facts.t.text("tile.homes.detail")]
     zero = home_share_at_zero(facts, arm)
@@ -249,7 +258,7 @@ def _money_tile(facts: Facts, arm: Arm) -> Tile:
     revenue, subsidy = facts.effect("revenue", arm.name), facts.effect("subsidy", arm.name)
     period = facts.counted("days", facts.days)
     if revenue is None or subsidy is None:
-        return Tile(facts.t.text("tile.money", period=period), [facts.t.text("tile.none")])
+        return _no_tile(facts, facts.t.text("tile.money", period=period), "bills")
     lines = [
         _western(facts, money_words(revenue, facts).western, _money_spread(facts, revenue)),
         facts.t.text(
@@ -322,7 +331,8 @@ def _cost_tiles(facts: Facts) -> list[Tile]:
         own.append(Tile(name, [amount.indian], lines, rests_on("purchase")))
     zero = home_share_at_zero(facts, facts.reference)
     if zero is not None:
-        homes = facts.rows("select sum(weight * consumers) as n from population where income_class > 0")[0]["n"]
+        sql = f"select {exact_sum('weight * consumers')} as n from population where income_class > 0"
+        homes = facts.rows(sql)[0]["n"]
         lines = [t.text("tile.homes_zero.detail", homes=numbers.count(homes).both())] if homes else []
         own.append(Tile(t.text("tile.homes_zero"), [numbers.share(zero)], lines, rests_on("3")))
     return own

@@ -29,6 +29,7 @@ from twin.report.figures import (
     stress,
     sweep,
 )
+from twin.report.left_out import left_out_lines
 from twin.report.quality import MOST_PRINTED, assumed_groups, bare_mark, conventions, marks, rests_on, synthetic_parts
 
 
@@ -95,10 +96,20 @@ def sections(facts: Facts) -> list[Section]:
         ),
         Section("load", t.text("section.load"), load.build(facts)),
         Section("price", t.text("section.price"), _present([prices.build(facts)])),
-        Section("gains", t.text("section.gains"), [*_present([gains_share.build(facts)]), *gains_size.build(facts)]),
+        Section(
+            "gains",
+            t.text("section.gains"),
+            [*_present([gains_share.build(facts)]), *gains_size.build(facts)],
+            left_out_lines(facts, "bills"),
+        ),
         Section("money", t.text("section.money"), _present([money.build(facts)])),
         Section("map", t.text("section.map"), _present([stations.build(facts)])),
-        Section("stress", t.text("section.stress"), _present([stress.build(facts)])),
+        Section(
+            "stress",
+            t.text("section.stress"),
+            _present([stress.build(facts)]),
+            left_out_lines(facts, "transformers", "feeders"),
+        ),
         Section("losses", t.text("section.losses"), _present([losses.build(facts)])),
         Section("sensitivity", t.text("section.sensitivity"), _present([sensitivity.build(facts)])),
         Section("calibration", t.text("section.calibration"), _present([calibration.build(facts)])),

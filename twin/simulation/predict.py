@@ -70,7 +70,8 @@ def _rows(scenario: Scenario, state: StateGrid, selection: Selection, worlds: in
         "grid_substations": float(len(state.gss.id)) * days * scenario.steps,
         "readings": float(scenario.output.readings.consumers) * days * scenario.steps,
     }
-    return {table: number for table, number in rows.items() if scenario.output.wants(table)}
+    always = ("grid_substations",)
+    return {table: number for table, number in rows.items() if table in always or scenario.output.wants(table)}
 
 
 def measured_numbers(manifest: Manifest, commits: list[Commit]) -> dict[str, float]:

@@ -12,9 +12,10 @@ from twin.report.catalogue import Catalogue, clean
 from twin.report.facts import Arm, Facts, RunTables
 
 PAIRED, UNPAIRED, NOT_COMPARABLE = "paired", "unpaired", "not_comparable"
-POPULATION = "consumer_id, category, kind, income_class, phases, sanctioned_kw, annual_kwh"
+POPULATION = "feeder_id, pss_id, district, category, income_class, consumers, annual_kwh, billed_within_free"
 GRID = "feeder_id, code, pss_id, gss_id, district, feeder_class, resolved, sampled, weight, consumers, dts"
-"""Columns that say which people and which feeders a run simulates; meters are a treatment, not a population."""
+"""Columns that say which people and which feeders a run simulates; meters are a treatment, not a population. What all
+consumers of a feeder, category and class use in a year together tells other people apart."""
 FEWEST = 2
 
 
@@ -29,7 +30,7 @@ class Member:
     @cached_property
     def population(self) -> tuple[Any, ...]:
         """Fingerprint of the simulated consumers; equal in two runs that simulate the same people."""
-        return self._fingerprint("consumers", POPULATION)
+        return self._fingerprint("population", POPULATION)
 
     @cached_property
     def grid(self) -> tuple[Any, ...]:

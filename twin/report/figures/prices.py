@@ -8,7 +8,7 @@ from typing import Any
 
 from twin.report import numbers
 from twin.report.catalogue import chart_label
-from twin.report.facts import Arm, Facts, clock_spans
+from twin.report.facts import Arm, Facts, clock_spans, exact_sum
 from twin.report.figures import base
 
 MOST_PANELS = 6
@@ -20,6 +20,8 @@ Classes = dict[int, list[Mapping[str, Any]]]
 """Rows of table ``prices`` of one category and arm by income class."""
 SHAPE = ("period", "start", "end", "gross_inr_per_kwh", "subsidy_inr_per_kwh", "seen_inr_per_kwh")
 CSV = ("category", "income_class", "arm", *SHAPE, "share_at_zero")
+COUNTS = f"select category, income_class, {exact_sum('weight * consumers')} as consumers from population group by all"  # noqa: S608
+"""SQL of the state's consumers by category and class."""
 
 
 def build(facts: Facts) -> base.Figure | None:
@@ -52,9 +54,9 @@ def build(facts: Facts) -> base.Figure | None:
 
 
 def _raw(facts: Facts) -> list[dict[str, Any]]:
-    """Table ``prices`` of the known arms with the consumers of each group where table ``gains`` counts them."""
+    """Table ``prices`` of the known arms with the consumers of the state in each group."""
     rows = facts.rows(
-        "with counts as (select category, income_class, max(consumers) as consumers from gains group by all) "
+        f"with counts as ({COUNTS}) "
         "select p.*, coalesce(c.consumers, 0) as consumers from prices p left join counts c "
         'using (category, income_class) order by p.arm, p.category, p.income_class, p."start"'
     )
@@ -190,18 +192,14 @@ def _title(facts: Facts, prices: Prices) -> str:
 def home_share_at_zero(facts: Facts, arm: Arm) -> float | None:
     """Share of homes whose marginal price is zero in every period under an arm; None if the run does not say."""
     rows = facts.rows(
-        "with homes as (select category, income_class, max(consumers) as consumers from gains "
-        "where income_class > 0 group by all), "
+        f"with counts as ({COUNTS}), "
         "least as (select category, income_class, min(share_at_zero) as share from prices "
         f"where arm = {arm.sql} and income_class > 0 group by all) "
-        "select consumers, share from least left join homes using (category, income_class) "
+        "select consumers, share from least join counts using (category, income_class) "
         "where share is not null and not isnan(share) order by category, income_class"
     )
-    if not rows:
-        return None
-    known = all(row["consumers"] for row in rows)
-    weights = [row["consumers"] if known else 1.0 for row in rows]
-    return sum(w * row["share"] for w, row in zip(weights, rows, strict=True)) / sum(weights)
+    total = sum(row["consumers"] for row in rows)
+    return sum(row["consumers"] * row["share"] for row in rows) / total if total else None
 
 
 def _alt(facts: Facts, prices: Prices, categories: Sequence[str], arms: Sequence[Arm]) -> str:
