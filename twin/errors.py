@@ -59,3 +59,25 @@ class RunInterrupted(TwinError):
     """The run was stopped by the user and can be resumed."""
 
     exit_code = 4
+
+
+class StorageError(TwinError):
+    """A file cannot be written or read: the store keeps failing, or the disk is full. The run can be resumed."""
+
+    exit_code = 4
+
+
+class ClusterError(TwinError):
+    """The cluster cannot be joined, lacks CPUs, or does not answer. The run can be resumed."""
+
+    exit_code = 4
+
+
+class WorkerLost(ClusterError):
+    """A shard's process or its machine died. The run goes on with the workers that are left."""
+
+
+class FencedError(TwinError):
+    """A newer attempt has taken the run over; this one must not write to its folder any more."""
+
+    exit_code = 4

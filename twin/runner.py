@@ -20,13 +20,14 @@ from rich.console import Console
 from twin import __version__
 from twin.analysis import analyse
 from twin.analysis.left_out import left_out
-from twin.cluster.backend import backend_factory
-from twin.errors import RunInterrupted, TwinError
+from twin.cluster.backend import Workplace, workplace
+from twin.errors import FencedError, RunInterrupted, StorageError, TwinError
 from twin.kernels import compile_seconds
 from twin.loading import mean_field_study
 from twin.progress import Reporter, Silent, reporter
+from twin.recovery import Loss, keep_going
 from twin.report.page import write_report
-from twin.results.commits import BlockKey, Commit, write_commit
+from twin.results.commits import BlockKey, Commit, check_not_fenced, write_commit
 from twin.results.reader import Run, open_run
 from twin.results.schema import arrow_schema
 from twin.results.storage import Storage
@@ -37,7 +38,7 @@ from twin.simulation.predict import comparison, measured_numbers, predicted_numb
 from twin.simulation.prepare import Prepared, prepare, wanted_tables
 from twin.simulation.price_tables import group_weights, prices_table
 from twin.simulation.replicate import check_weather
-from twin.simulation.runfolder import RunFolder, claim, default_out
+from twin.simulation.runfolder import RunFolder, claim, default_out, next_attempt
 from twin.simulation.static_tables import cases_table, feeder_list_table
 
 LOG = logging.getLogger("twin")
@@ -81,41 +82,95 @@ def run_scenario(scenario: Scenario, options: RunOptions | None = None, console:
     began = time.perf_counter()
     check_weather(scenario)
     identity = scenario_hash(scenario)
-    shards = options.shards or os.cpu_count() or 1
     out = options.out or default_out(scenario.name)
-    folder = claim(out, identity, resume=options.resume, shards=shards)
+    folder = claim(out, identity, resume=options.resume, shards=options.shards)
     if folder.completed:
         return RunSummary(out, "complete", EXIT_DONE, f"{out} is already complete; nothing to do")
     folder.storage.write_bytes("scenario.yaml", dump_resolved(scenario).encode())
     manifest = Manifest(scenario.name, identity, scenario.seed, options.command)
-    manifest.attempts, manifest.shards, manifest.backend = folder.attempt, shards, options.backend
+    manifest.attempts, manifest.backend = folder.attempt, options.backend
     manifest.write(folder.storage)
-    progress = reporter(console) if console is not None else Silent()
+    job = _Job(scenario, options, out, folder, manifest, reporter(console) if console else Silent(), began)
+    go_on = options.command.removesuffix(" --resume").replace(" --resume ", " ").replace(f" --out {out}", "")
     with _logging_to(out), _stop_signals():
         try:
-            return _run(scenario, options, out, folder, manifest, progress, began)
+            return job.run()
         except KeyboardInterrupt:
-            manifest.status = "interrupted"
-            manifest.write(folder.storage)
-            text = f"interrupted; continue with: {options.command} --resume --out {out}"
-            raise RunInterrupted(text) from None
-        except TwinError:
-            manifest.status = "interrupted"
-            manifest.write(folder.storage)
+            _note_interruption(job)
+            raise RunInterrupted(f"interrupted; continue with: {go_on} --resume --out {out}") from None
+        except FencedError:
             raise
+        except TwinError as error:
+            _note_interruption(job)
+            if error.exit_code != RunInterrupted.exit_code:
+                raise
+            raise type(error)(f"{error}; continue with: {go_on} --resume --out {out}") from error
         finally:
-            progress.close()
+            job.progress.close()
+
+
+def _note_interruption(job: _Job) -> None:
+    """Say in the manifest that the run stopped, unless a newer attempt owns the folder or nothing can be written."""
+    job.manifest.status = "interrupted"
+    try:
+        check_not_fenced(job.folder.storage, job.folder.attempt)
+        job.manifest.write(job.folder.storage)
+    except (FencedError, StorageError) as error:
+        LOG.warning("the manifest is left as it is: %s", error)
+
+
+@dataclass
+class _Job:
+    """A run under way, attempt after attempt."""
+
+    scenario: Scenario
+    options: RunOptions
+    out: str
+    folder: RunFolder
+    manifest: Manifest
+    progress: Reporter
+    began: float
+
+    def run(self) -> RunSummary:
+        """Run to the end; where workers die on the way, go on with those that are left."""
+        place = workplace(self.options.backend, self.options.address)
+        try:
+            return keep_going(self.folder.storage, lambda loss: self._attempt(place, loss), self.progress.phase)
+        finally:
+            place.leave()
+
+    def _attempt(self, place: Workplace, loss: Loss | None) -> RunSummary:
+        if loss is not None:
+            self._take_over()
+        shards = self.manifest.shards = place.n_shards(self.options.shards)
+        if self.options.shards and shards < self.options.shards:
+            self.progress.phase(f"{shards} shards: there are no CPUs for the {self.options.shards} asked for")
+        if loss is not None:
+            committed = len(self.folder.commits)
+            note = {"lost": loss.what, "attempt": self.folder.attempt, "commits": committed, "shards": shards}
+            self.manifest.recoveries.append(note)
+        return _run(
+            self.scenario, place, self.out, self.folder, self.manifest, self.progress, self.began
+        )  # fmt: skip
+
+    def _take_over(self) -> None:
+        """Fence off the attempt that lost workers, and begin the manifest's sums anew."""
+        check_not_fenced(self.folder.storage, self.folder.attempt)
+        self.folder = next_attempt(self.folder.storage, self.manifest.identity, self.options.shards)
+        old = self.manifest
+        self.manifest = Manifest(old.name, old.identity, old.seed, old.command)
+        self.manifest.attempts, self.manifest.backend = self.folder.attempt, old.backend
+        self.manifest.wall_s, self.manifest.recoveries = old.wall_s, old.recoveries
 
 
 def _run(
-    scenario: Scenario, options: RunOptions, out: str, folder: RunFolder, manifest: Manifest, progress: Reporter,
+    scenario: Scenario, place: Workplace, out: str, folder: RunFolder, manifest: Manifest, progress: Reporter,
     began: float,
 ) -> RunSummary:  # fmt: skip
     storage = folder.storage
     progress.phase(f"building the grid and the population of {scenario.name}")
     with Stopwatch(manifest.wall_s, "build"):
-        make_backend = backend_factory(options.backend, options.address)
-        prepared = prepare(scenario, folder, manifest.shards, make_backend, wanted_tables(scenario))
+        prepared = prepare(scenario, folder, manifest.shards, place.open, wanted_tables(scenario))
     try:
         _note_population(manifest, prepared)
         _commit_static(storage, folder, prepared)
@@ -131,8 +186,10 @@ def _run(
         progress.phase("calibration and bands in the mean field")
         with Stopwatch(manifest.wall_s, "report"):
             estimates, bands = mean_field_study(prepared, manifest) if prepared.is_state else ({}, None)
-    finally:
-        usage = prepared.close()
+    except BaseException:
+        prepared.backend.close()
+        raise
+    usage = prepared.close()
     manifest.cpu_s, manifest.peak_rss_bytes = _usage(usage)
     progress.phase("comparing the arms")
     with Stopwatch(manifest.wall_s, "report"):
@@ -252,13 +309,20 @@ def _usage(shards: list[tuple[float, int]]) -> tuple[float, int]:
     return sum(cpu for cpu, _ in processes), sum(rss for _, rss in processes)
 
 
+class _QuietFile(logging.FileHandler):
+    """A log file whose own failures (a full disk) do not cover the message of the run."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Lose the line."""
+
+
 @contextmanager
 def _logging_to(out: str) -> Iterator[None]:
     """Send the twin's log lines to ``log.txt`` of a run folder on disk."""
     if "://" in out:
         yield
         return
-    handler = logging.FileHandler(Path(out) / "log.txt")
+    handler = _QuietFile(Path(out) / "log.txt")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     LOG.addHandler(handler)
     LOG.setLevel(logging.INFO)

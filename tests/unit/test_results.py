@@ -1,14 +1,15 @@
 """Tables, commits and digests on a local folder."""
 
 import datetime as dt
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from twin.errors import RunFolderError
-from twin.results.commits import BlockKey, Commit, begin_attempt, latest_attempt, read_commits, write_commit
 from twin.results import digest
+from twin.results.commits import BlockKey, Commit, begin_attempt, latest_attempt, read_commits, write_commit
 from twin.results.digest import hash_rows
 from twin.results.reader import open_run
 from twin.results.schema import KEYS, arrow_schema, table_names
@@ -99,7 +100,7 @@ def consumer_rows(ids, kwh=1.0):
 def test_a_table_in_chunks_is_the_same_table_and_records_its_bytes(tmp_path):
     storage = Storage(str(tmp_path))
     chunks = [consumer_rows([0, 1, 2]), consumer_rows([3, 4]), consumer_rows([])]
-    record = storage.write_chunks("tables/consumers/s.parquet", "consumers", iter(chunks))
+    record = storage.write_chunks("tables/consumers/s.parquet", "consumers", lambda: chunks)
     data = (tmp_path / record.path).read_bytes()
     assert (record.rows, record.bytes, record.table) == (5, len(data), "consumers")
     assert storage.read_checked(record) == data
@@ -116,11 +117,11 @@ def test_the_digest_reads_in_pieces_and_does_not_depend_on_them(tmp_path, monkey
     ids = [[[0, 1, 2], [8, 9], [3, 4, 20]], [[5, 6, 7], [10, 11, 12, 13]]]
     hours = [[[0, 1], [2, 3]], [[5, 4]]]
     files = [
-        storage.write_chunks(f"tables/consumers/{i}.parquet", "consumers", map(consumer_rows, part))
+        storage.write_chunks(f"tables/consumers/{i}.parquet", "consumers", partial(map, consumer_rows, part))
         for i, part in enumerate(ids)
     ]
     for case, parts in enumerate(hours):
-        chunks = (system_rows(case, hour) for hour in parts)
+        chunks = partial(map, partial(system_rows, case), parts)
         files.append(storage.write_chunks(f"tables/system/{case}.parquet", "system", chunks))
     write_commit(storage, Commit(BlockKey("1block"), 1, tuple(files)))
     run = open_run(str(tmp_path))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from twin.simulation.own_shard import OwnShard
@@ -60,13 +62,22 @@ class LocalBackend:
         self.shards = []
 
 
-BackendFactory = Callable[[Sequence[ShardSpec], Shared], Backend]
+@dataclass(frozen=True)
+class Workplace:
+    """How to make backends of one kind, and how many shards there is room for."""
+
+    n_shards: Callable[[int | None], int]
+    """Shards to cut into, of those asked for (None: as many as there are CPUs)."""
+    open: Callable[[Sequence[ShardSpec], Shared], Backend]
+    leave: Callable[[], None]
+    """Give back what was started for the run."""
 
 
-def backend_factory(kind: str, address: str | None) -> BackendFactory:
-    """A function that makes the backend of this kind: ``local`` or ``ray`` (imported only then)."""
+def workplace(kind: str, address: str | None) -> Workplace:
+    """Where shards of this kind of backend live: ``local`` or ``ray`` (imported only then)."""
     if kind == "local":
-        return LocalBackend
-    from twin.cluster.ray_backend import RayBackend
+        return Workplace(lambda asked: asked or os.cpu_count() or 1, LocalBackend, lambda: None)
+    from twin.cluster.ray_backend import RayPlace
 
-    return lambda specs, shared: RayBackend(specs, shared, address)
+    place = RayPlace(address)
+    return Workplace(place.n_shards, place.open, place.leave)

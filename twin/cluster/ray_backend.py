@@ -4,81 +4,141 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import time
 from collections.abc import Sequence
-from typing import Any
+from pathlib import PurePosixPath
+from typing import Any, NoReturn
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import (
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayActorError,
+    RayError,
+    RayTaskError,
+    WorkerCrashedError,
+)
 
 from twin.cluster.backend import shard_class
-from twin.errors import TwinError
+from twin.errors import ClusterError, TwinError, WorkerLost
 from twin.kernels import source_hash
+from twin.simulation.checkpoint import CheckpointError
 from twin.simulation.shard import ShardSpec, Shared
 
 LOG = logging.getLogger(__name__)
 
 START_LIMIT_S = 300.0
-CALL_LIMIT_S = 6 * 3600.0
+"""Longest wait for the shards' processes, code and imports included."""
+CPU_LIMIT_S = 60.0
+"""Longest wait for CPUs that other work, or a fleet that was just let go, still holds."""
+CALL_LIMIT_S = 2 * 3600.0
+"""Longest wait for one round of a block."""
 REMIND_EVERY_S = 60.0
+LOOK_EVERY_S = 2.0
+"""A death is seen after this time at most, even while other shards are busy."""
+DEAD = (RayActorError, ObjectLostError, NodeDiedError, WorkerCrashedError, OutOfMemoryError)
 
 
-class ClusterError(TwinError):
-    """The cluster cannot be joined, lacks CPUs, or a shard's process died. The run can be resumed."""
+class RayPlace:
+    """A Ray cluster that a run uses: joined, or started for it on this machine."""
 
-    exit_code = 4
+    def __init__(self, address: str | None) -> None:
+        self.address, self.started_here = address, False
 
+    def n_shards(self, asked: int | None) -> int:
+        """Shards there are CPUs for, at most those asked for; waits a while for CPUs that are not free yet.
 
-def _connect(address: str | None, n_shards: int) -> bool:
-    """Join the cluster at ``address`` (or the one a Ray job runs in), else start a local Ray; True if started here."""
-    if ray.is_initialized():
-        return False
-    target = address or os.environ.get("RAY_ADDRESS")
-    if target:
+        Raises
+        ------
+        ClusterError
+            If there is no free CPU.
+        """
+        self._join(asked)
+        began = time.monotonic()
+        while True:
+            in_all = int(ray.cluster_resources().get("CPU", 0.0))
+            free = int(ray.available_resources().get("CPU", 0.0))
+            wanted = min(asked or in_all, in_all)
+            waited = time.monotonic() - began
+            if wanted and free >= wanted:
+                return wanted
+            if waited > CPU_LIMIT_S:
+                break
+            LOG.info("waiting for CPUs: %d of %d are free, %d are wanted", free, in_all, wanted)
+            time.sleep(LOOK_EVERY_S)
+        if free:
+            return free
+        text = f"no CPU became free within {waited:.0f} s: the cluster has {in_all}, all taken or none alive; "
+        raise ClusterError(text + "add workers or stop other work (see `ray status`), then resume the run")
+
+    def _join(self, asked: int | None) -> None:
+        """Join the cluster at the address (or the one a Ray job runs in), else start a local Ray."""
+        if ray.is_initialized():
+            return
+        target = self.address or os.environ.get("RAY_ADDRESS")
         try:
-            ray.init(address=target, logging_level=logging.WARNING, log_to_driver=False)
-        except ConnectionError as error:
-            raise ClusterError(f"cannot join the Ray cluster at {target}: {error}; check --address") from error
-        return False
-    # Asked for as local, so that a stray cluster on this machine is never joined by accident.
-    ray.init(
-        address="local",
-        num_cpus=max(n_shards, os.cpu_count() or 1),
-        include_dashboard=False,
-        logging_level=logging.ERROR,
-        log_to_driver=False,
-        _node_ip_address="127.0.0.1",
-    )
-    return True
+            if target:
+                ray.init(address=target, logging_level=logging.WARNING, log_to_driver=False)
+                return
+            # Asked for as local, so that a stray cluster on this machine is never joined by accident.
+            ray.init(
+                address="local",
+                num_cpus=max(asked or 1, os.cpu_count() or 1),
+                include_dashboard=False,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+                _node_ip_address="127.0.0.1",
+            )
+            self.started_here = True
+        except (ConnectionError, RuntimeError, OSError, RayError) as error:
+            where = f"join the Ray cluster at {target}" if target else "start Ray on this machine"
+            raise ClusterError(f"cannot {where}: {error}; check --address and `ray status`") from error
+
+    def open(self, specs: Sequence[ShardSpec], shared: Shared) -> RayBackend:
+        """Start a fleet."""
+        return RayBackend(specs, shared)
+
+    def leave(self) -> None:
+        """Stop the Ray that was started for the run."""
+        if self.started_here:
+            ray.shutdown()
+            self.started_here = False
 
 
 class RayBackend:
     """One actor per shard, one core each. Big constants go to the object store once; calls leave before any wait."""
 
-    def __init__(self, specs: Sequence[ShardSpec], shared: Shared, address: str | None = None) -> None:
+    def __init__(self, specs: Sequence[ShardSpec], shared: Shared) -> None:
         self.n_shards = len(specs)
-        self.started_here = _connect(address, self.n_shards)
-        free = ray.cluster_resources().get("CPU", 0.0)
-        if free < self.n_shards:
-            raise ClusterError(
-                f"the cluster has {free:.0f} CPUs but {self.n_shards} shards need one each; use --shards {int(free)}"
-            )
+        self.where = [f"shard {spec.index}" for spec in specs]
         actor_class = ray.remote(num_cpus=1, max_restarts=0)(shard_class(shared))
         shared_ref = ray.put(shared)
+        run, token = PurePosixPath(shared.storage.uri).name, secrets.token_hex(2)
+        names = [f"{run} shard {spec.index} of {self.n_shards} attempt {shared.attempt} {token}" for spec in specs]
         self.actors = [
-            actor_class.options(name=f"twin-shard-{spec.index}-attempt-{shared.attempt}").remote(spec, shared_ref)
-            for spec in specs
+            actor_class.options(name=name).remote(spec, shared_ref) for spec, name in zip(specs, names, strict=True)
         ]
-        self._check_workers()
+        try:
+            self._check_workers()
+        except BaseException:
+            self.close()
+            raise
 
     def _check_workers(self) -> None:
-        mine = source_hash()
-        for spec_index, (theirs, instruction_set) in enumerate(
-            self._gather([actor.identify.remote() for actor in self.actors], "the shards' processes", START_LIMIT_S)
-        ):
-            if theirs != mine:
-                raise ClusterError(f"shard {spec_index} runs other code than the driver; install the same version")
-            LOG.debug("shard %d ready, kernels for %s", spec_index, instruction_set)
+        theirs = [actor.identify.remote() for actor in self.actors]
+        places = [actor.whereabouts.remote() for actor in self.actors]
+        what = "the shards' processes to start (each needs a free CPU, see `ray status`)"
+        sources = self._gather(theirs, what, START_LIMIT_S)
+        for index, (host, process, sees_folder) in enumerate(self._gather(places, what, START_LIMIT_S)):
+            self.where[index] = f"shard {index} (process {process} on {host})"
+            LOG.info("%s is ready, kernels for %s", self.where[index], sources[index][1])
+            if sources[index][0] != source_hash():
+                raise ClusterError(f"{self.where[index]} runs other code than the driver; install the same version")
+            if not sees_folder:
+                fix = "give --out on a disk that all machines share, or an object store"
+                raise ClusterError(f"{self.where[index]} does not see the run's folder; {fix}")
 
     def call(self, method: str, args: Sequence[tuple[Any, ...]], what: str) -> list[Any]:
         """Call all shards at once and wait for all answers, saying every minute what is waited for."""
@@ -89,34 +149,56 @@ class RayBackend:
         return [getattr(actor, method).remote(*one) for actor, one in zip(self.actors, args, strict=True)]
 
     def gather(self, handle: list[Any], what: str) -> list[Any]:
-        """Wait for all answers of one `submit`."""
+        """Wait for all answers of one `submit`.
+
+        Raises
+        ------
+        WorkerLost
+            If a shard's process or machine died; the answers that are there are let go.
+        ClusterError
+            If the answers do not come within the limit.
+        """
         return self._gather(handle, what, CALL_LIMIT_S)
 
     def _gather(self, refs: list[Any], what: str, limit_s: float) -> list[Any]:
-        began = time.monotonic()
+        began = reminded = time.monotonic()
+        answers: dict[Any, Any] = {}
         pending = list(refs)
         while pending:
-            done, pending = ray.wait(pending, num_returns=len(pending), timeout=REMIND_EVERY_S, fetch_local=False)
-            if pending:
-                waited = time.monotonic() - began
-                LOG.warning("waited %.0f s for %s: %d of %d shards still busy", waited, what, len(pending), len(refs))
-                if waited > limit_s:
-                    raise ClusterError(f"gave up after {waited:.0f} s of waiting for {what}; resume with --resume")
-            elif not done:
-                break
+            done, pending = ray.wait(pending, num_returns=len(pending), timeout=LOOK_EVERY_S, fetch_local=False)
+            for ref in done:
+                answers[ref] = self._answer(ref, refs.index(ref), what, limit_s)
+            now = time.monotonic()
+            if pending and now - reminded >= REMIND_EVERY_S:
+                reminded = now
+                missing = ", ".join(self.where[refs.index(ref)] for ref in pending[:5])
+                LOG.warning("waited %.0f s for %s: %d not there: %s", now - began, what, len(pending), missing)
+            if pending and now - began > limit_s:
+                missing = ", ".join(self.where[refs.index(ref)] for ref in pending[:5])
+                raise ClusterError(f"gave up after {limit_s:.0f} s of waiting for {what}; not there: {missing}")
+        return [answers[ref] for ref in refs]
+
+    def _answer(self, ref: Any, index: int, what: str, limit_s: float) -> Any:
         try:
-            return list(ray.get(refs, timeout=limit_s))
+            return ray.get(ref, timeout=limit_s)
         except RayTaskError as error:
-            raise error.as_instanceof_cause() from None
-        except RayActorError as error:
-            raise ClusterError(f"a shard's process died during {what}; resume the run with --resume") from error
-        except GetTimeoutError as error:
-            raise ClusterError(f"the answers of {what} did not arrive within {limit_s:.0f} s") from error
+            _raise_cause(error)
+        except DEAD as error:
+            reason = " ".join(str(error).split())[:300]
+            raise WorkerLost(f"{self.where[index]} died during {what}: {reason}") from error
+        except RayError as error:
+            raise ClusterError(f"no answer of {self.where[index]} during {what}: {error}") from error
 
     def close(self) -> None:
-        """Kill the actors, and Ray with them if it was started here."""
+        """Kill the actors."""
         for actor in self.actors:
             ray.kill(actor)
         self.actors = []
-        if self.started_here:
-            ray.shutdown()
+
+
+def _raise_cause(error: RayTaskError) -> NoReturn:
+    """Raise what a shard raised: errors of ours as they are, others with the shard's traceback."""
+    cause = error.cause
+    if isinstance(cause, TwinError | CheckpointError):
+        raise cause from None
+    raise error.as_instanceof_cause() from None

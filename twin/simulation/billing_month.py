@@ -9,6 +9,8 @@ run happens to simulate.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,9 +49,15 @@ def bill_files(
     for arm in range(len(world.plan.arms)):
         case = world.plan.case(arm, world.replicate)
         path = f"tables/bills/case={case}/{name}.parquet"
-        parts = (bill_rows(world, meters, arm, date, expected_kwh, rows) for rows in chunks(world.population))
+        parts = partial(_bill_chunks, world, meters, arm, date, expected_kwh)
         records.append(shared.storage.write_chunks(path, "bills", parts))
     return records
+
+
+def _bill_chunks(
+    world: ReplicateWorld, meters: MeterState, arm: int, date: dt.date, expected_kwh: NDArray[np.float64] | None
+) -> Iterator[pa.Table]:
+    return (bill_rows(world, meters, arm, date, expected_kwh, rows) for rows in chunks(world.population))
 
 
 def bill_rows(

@@ -8,9 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.results.commits import Commit
-from twin.results.storage import FileRecord, Storage
+from twin.results.storage import DamagedFile, FileRecord, Storage
 
 VOLTAGES, METERS = "voltages", "meters"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be used: a file is damaged or missing, or consumers are. An older one may serve."""
 
 
 def write_arrays(storage: Storage, path: str, kind: str, arrays: dict[str, NDArray[np.generic]]) -> FileRecord:
@@ -21,8 +25,12 @@ def write_arrays(storage: Storage, path: str, kind: str, arrays: dict[str, NDArr
 
 
 def read_arrays(storage: Storage, record: FileRecord) -> dict[str, NDArray[np.generic]]:
-    """Read named arrays back."""
-    with np.load(io.BytesIO(storage.read_checked(record)), allow_pickle=False) as content:
+    """Read named arrays back; CheckpointError if the file is not as recorded."""
+    try:
+        data = storage.read_checked(record)
+    except DamagedFile as error:
+        raise CheckpointError(str(error)) from None
+    with np.load(io.BytesIO(data), allow_pickle=False) as content:
         return {name: content[name] for name in content.files}
 
 
@@ -33,7 +41,9 @@ def write_voltages(storage: Storage, path: str, v_pss_pu: NDArray[np.float64]) -
 
 def read_voltages(storage: Storage, commit: Commit) -> NDArray[np.float64]:
     """The voltages of a commit's checkpoint."""
-    record = next(record for record in commit.checkpoint if record.table == VOLTAGES)
+    record = next((record for record in commit.checkpoint if record.table == VOLTAGES), None)
+    if record is None:
+        raise CheckpointError(f"the checkpoint of {commit.key.name} lacks the voltages")
     return read_arrays(storage, record)["v_pss_pu"].astype(np.float64)
 
 
@@ -51,7 +61,7 @@ def read_meters(
 
     Raises
     ------
-    ValueError
+    CheckpointError
         If a consumer is missing, or a file is damaged.
     """
     gathered: dict[str, NDArray[np.float64]] = {}
@@ -70,5 +80,5 @@ def read_meters(
             target[..., place[mine], :] = values[..., mine, :]
         found[place[mine]] = True
     if not found.all():
-        raise ValueError(f"the checkpoint lacks {int((~found).sum())} of {len(consumer_id)} consumers")
+        raise CheckpointError(f"the checkpoint lacks {int((~found).sum())} of {len(consumer_id)} consumers")
     return gathered

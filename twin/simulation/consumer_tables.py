@@ -43,7 +43,10 @@ def static_files(shared: Shared, stem: str, population: Population) -> list[File
         rows = pa.concat_tables(population_rows(shared, population, annual, part) for part in chunks(population))
         files.append(shared.storage.write_table(f"tables/population/{stem}.parquet", "population", rows))
     if "consumers" in wanted:
-        parts = (consumer_rows(shared, population, annual, part) for part in chunks(population))
+
+        def parts() -> Iterator[pa.Table]:
+            return (consumer_rows(shared, population, annual, part) for part in chunks(population))
+
         files.append(shared.storage.write_chunks(f"tables/consumers/{stem}.parquet", "consumers", parts))
     return files
 

@@ -11,6 +11,7 @@ import datetime as dt
 import logging
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -30,7 +31,7 @@ from twin.simulation.border import (
     compose,
     solve_above,
 )
-from twin.simulation.checkpoint import read_voltages, write_voltages
+from twin.simulation.checkpoint import CheckpointError, read_voltages, write_voltages
 from twin.simulation.manifest import Manifest, Stopwatch
 from twin.simulation.mean_field import first_voltages
 from twin.simulation.messages import AcceptAnswer, BlockQuestion, CommitAnswer
@@ -137,32 +138,48 @@ class Engine:
             self.manifest.rounds = {"mean": float(np.mean(self._rounds)), "most": float(max(self._rounds))}
 
     def _run_replicate(self, point: PointPlan, replicate: int) -> None:
-        first, restored = self._resume_point(point, replicate)
+        first, v_pss = self._begin_replicate(point, replicate)
         for block in range(first):
             self._absorb(point, self.done[BlockKey("1block", point.index, replicate, block)].extra)
-        if first >= len(point.dates):
-            return
-        checkpoint = list(restored.checkpoint) if restored else []
-        what = f"the start of replicate {replicate}"
-        self.fleet.call("begin_replicate", [(point.index, replicate, first, checkpoint)] * self.fleet.n_shards, what)
-        v_pss = read_voltages(self.storage, restored) if restored else None
+            self._finished += 1
         self._last_checkpoint = time.monotonic()
         for block in range(first, len(point.dates)):
             v_pss = self._run_block(point, replicate, block, v_pss)
 
-    def _resume_point(self, point: PointPlan, replicate: int) -> tuple[int, Commit | None]:
-        """First block to simulate, and the commit whose checkpoint it starts from (None: from the beginning)."""
-        keys = [BlockKey("1block", point.index, replicate, block) for block in range(len(point.dates))]
-        if all(key in self.done for key in keys):
-            return len(keys), None
-        contiguous = 0
-        while contiguous < len(keys) and keys[contiguous] in self.done:
-            contiguous += 1
-        for block in range(contiguous - 1, -1, -1):
-            commit = self.done[keys[block]]
-            if commit.checkpoint and all(self.storage.exists(record.path) for record in commit.checkpoint):
-                return block + 1, commit
-        return 0, None
+    def _begin_replicate(self, point: PointPlan, replicate: int) -> tuple[int, NDArray[np.float64] | None]:
+        """First block to simulate and its guess of PSS voltages; the shards start from the newest whole checkpoint."""
+        n_blocks = len(point.dates)
+        if self._committed(point, replicate) == n_blocks:
+            return n_blocks, None
+        what = f"the start of replicate {replicate}"
+        for first, restored in self._resume_points(point, replicate):
+            checkpoint = list(restored.checkpoint) if restored else []
+            args = [(point.index, replicate, first, checkpoint)] * self.fleet.n_shards
+            try:
+                v_pss = read_voltages(self.storage, restored) if restored else None
+                self.fleet.call("begin_replicate", args, what)
+            except CheckpointError as error:
+                LOG.warning("the checkpoint before block %d is not used: %s", first, error)
+                continue
+            if first:
+                LOG.info("replicate %d goes on from its checkpoint at block %d", replicate, first)
+            return first, v_pss
+        raise AssertionError("a replicate can always start from its beginning")
+
+    def _committed(self, point: PointPlan, replicate: int) -> int:
+        """Blocks at the start of a replicate that are committed without a gap."""
+        for block in range(len(point.dates)):
+            if BlockKey("1block", point.index, replicate, block) not in self.done:
+                return block
+        return len(point.dates)
+
+    def _resume_points(self, point: PointPlan, replicate: int) -> Iterator[tuple[int, Commit | None]]:
+        """First block to simulate and the commit whose checkpoint it starts from, newest first, the beginning last."""
+        for block in range(self._committed(point, replicate) - 1, -1, -1):
+            commit = self.done[BlockKey("1block", point.index, replicate, block)]
+            if commit.checkpoint:
+                yield block + 1, commit
+        yield 0, None
 
     def _run_block(
         self, point: PointPlan, replicate: int, block: int, v_guess: NDArray[np.float64] | None

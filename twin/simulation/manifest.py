@@ -45,6 +45,8 @@ class Manifest:
     network: dict[str, Any] = field(default_factory=dict)
     rounds: dict[str, float] = field(default_factory=dict)
     attempts: int = 1
+    recoveries: list[dict[str, Any]] = field(default_factory=list)
+    """Workers lost while the run went on: what died, after how many committed blocks, with how many shards on."""
     shards: int = 1
     backend: str = "local"
     months_complete: bool = False
@@ -60,7 +62,7 @@ class Manifest:
 
     def write(self, storage: Storage) -> None:
         """Write the manifest; the newest content replaces the old."""
-        storage.write_json("manifest.json", asdict(self))
+        storage.replace_json("manifest.json", asdict(self))
 
     def note_compilation(self, seconds: float) -> None:
         """Keep the longest compilation of any process."""

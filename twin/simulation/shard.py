@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
+import socket
 import time
 from dataclasses import dataclass
 
@@ -19,6 +21,7 @@ from twin.economics.prices import PriceCounts
 from twin.grid.state import StateGrid
 from twin.grid.strata import Selection
 from twin.kernels import instruction_set, source_hash
+from twin.results.commits import latest_attempt
 from twin.results.storage import FileRecord, Storage
 from twin.simulation.billing_month import bill_files
 from twin.simulation.block import BlockSolver, BlockState
@@ -94,6 +97,10 @@ class Shard:
     def identify(self) -> tuple[str, str]:
         """Hash of the kernels' sources and the instruction set they are compiled for."""
         return source_hash(), instruction_set()
+
+    def whereabouts(self) -> tuple[str, int, bool]:
+        """Machine and process that hold this shard, and whether they see the run's folder."""
+        return socket.gethostname(), os.getpid(), latest_attempt(self.shared.storage) >= self.shared.attempt
 
     def build(self) -> BuildAnswer:
         """Build the population and write the tables of its consumers."""
