@@ -26,6 +26,8 @@ SOLVED, UNSOLVED = 0, 1
 """Status of a tree's state."""
 ROUNDING = 1e5
 """Where a change no longer shrinks, the error counts as this many changes: only rounding noise passes then."""
+STRETCHES, MOST_STRETCH = 4, 0.2
+"""Rounds for the stretch of the first currents, and the mean drop beyond which there is none."""
 PLAUSIBLE = 0.1
 """The error counts as this share of the last change at least, however fast the changes seem to shrink."""
 
@@ -197,10 +199,62 @@ def _forward(
 
 
 @nb.njit(cache=True, error_model="numpy")
+def _stretch(forest: Forest, begin: int, end: int, tree: int, node: FloatArray) -> Any:
+    """By how much (re, im) the first branch currents must grow for the drop that they make.
+
+    With all currents stretched by c, the mean drop of the loads is ``c m v``, ``m v`` being their mean drop before,
+    weighted by current: ``sum(z |k|**2) / conj(k of the head)``. Constant power then draws ``1 / (1 - conj(c m))`` of
+    the first current.
+    """
+    re, im = splat(0.0), splat(0.0)
+    for i in range(end - begin):
+        k_re, k_im = load(node, 4 * W * i + 2 * W), load(node, 4 * W * i + 3 * W)
+        square = fma(k_re, k_re, k_im * k_im)
+        re = fma(forest.z[2 * (begin + i)], square, re)
+        im = fma(forest.z[2 * (begin + i) + 1], square, im)
+    k_re, k_im, v_re, v_im = load(node, 2 * W), load(node, 3 * W), forest.source[2 * tree], forest.source[2 * tree + 1]
+    scale = 1.0 / (fma(k_re, k_re, k_im * k_im) * (v_re * v_re + v_im * v_im))
+    re, im = re * k_re - im * k_im, re * k_im + im * k_re
+    m_re, m_im = (re * v_re + im * v_im) * scale, (im * v_re - re * v_im) * scale
+    c_re, c_im = splat(1.0), splat(0.0)
+    for _ in range(STRETCHES):
+        d_re, d_im = 1.0 - (c_re * m_re - c_im * m_im), c_re * m_im + c_im * m_re
+        d = 1.0 / fma(d_re, d_re, d_im * d_im)
+        c_re, c_im = d_re * d, -1.0 * (d_im * d)
+    size = fma(m_re, m_re, m_im * m_im)
+    return where_above(size, MOST_STRETCH**2, 1.0, c_re), where_above(size, MOST_STRETCH**2, 0.0, c_im)
+
+
+@nb.njit(cache=True, error_model="numpy")
+def _begin(forest: Forest, begin: int, end: int, tree: int, with_zip: bool, scratch: SweepScratch) -> None:
+    """First voltages: the drop that the currents without drop make, stretched; then the currents drawn at them."""
+    node, power = scratch.node, scratch.power
+    _flat(end - begin, forest.source[2 * tree], forest.source[2 * tree + 1], with_zip, scratch)
+    _backward(forest, begin, end, node)
+    c_re, c_im = _stretch(forest, begin, end, tree, node)
+    for i in range(end - begin):
+        k, up = 4 * W * i, forest.parent[begin + i] - begin
+        a, b = splat(forest.source[2 * tree]), splat(forest.source[2 * tree + 1])
+        if up >= 0:
+            a, b = load(node, 4 * W * up), load(node, 4 * W * up + W)
+        r, x = forest.z[2 * (begin + i)], forest.z[2 * (begin + i) + 1]
+        k_re, k_im = load(node, k + 2 * W), load(node, k + 3 * W)
+        k_re, k_im = k_re * c_re - k_im * c_im, k_re * c_im + k_im * c_re
+        a = fma(x, k_im, fma(-r, k_re, a))
+        b = fma(-x, k_re, fma(-r, k_im, b))
+        store(node, k, a)
+        store(node, k + W, b)
+        if with_zip:
+            _draw_zip(power, node, i, a, b)
+        else:
+            _draw(power, node, i, a, b)
+
+
+@nb.njit(cache=True, error_model="numpy")
 def _iterate(forest: Forest, tree: int, with_zip: bool, options: SweepOptions, scratch: SweepScratch) -> int:
     """Sweep one bundle until every lane has settled or failed; the errors left stay in ``scratch.lane``."""
     begin, end = forest.start[tree], forest.start[tree + 1]
-    _flat(end - begin, forest.source[2 * tree], forest.source[2 * tree + 1], with_zip, scratch)
+    _begin(forest, begin, end, tree, with_zip, scratch)
     left, previous = splat(np.inf), splat(0.0)
     for made in range(1, options.most + 1):
         _backward(forest, begin, end, scratch.node)

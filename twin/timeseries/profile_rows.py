@@ -41,6 +41,20 @@ def count_rows(
 
 
 @nb.njit(cache=True)
+def is_whole(code: NDArray[np.int32], wanted: int, step_id: IntArray, index: IntArray, n: int) -> bool:
+    """Whether the rows are ``n`` elements of one table, step by step in ascending order, always in the same order.
+
+    The caller knows that there are as many rows as elements times steps, so that none is missing or there twice.
+    """
+    for k in range(len(code)):
+        if code[k] != wanted or index[k] != index[k % n]:
+            return False
+        if k >= n and step_id[k] <= step_id[k - n] or step_id[k] != step_id[k - k % n]:
+            return False
+    return True
+
+
+@nb.njit(cache=True)
 def fill(
     code: NDArray[np.int32], wanted: int, step_id: IntArray, place: IntArray, index: IntArray, row_of: IntArray,
     low: int, position: IntArray, p: FloatArray, q: FloatArray, p_out: FloatArray, q_out: FloatArray,

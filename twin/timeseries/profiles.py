@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from twin.errors import InputError, Problem
-from twin.timeseries.profile_rows import FloatArray, IntArray, count_rows, fill
+from twin.timeseries.profile_rows import FloatArray, IntArray, count_rows, fill, is_whole
 
 COLUMNS = ("step", "element", "index", "p_mw", "q_mvar")
 PHASES = ("a", "b", "c")
@@ -228,6 +228,11 @@ def _element(
     used = np.flatnonzero(counts)
     if not len(used):
         return None
+    n = len(used)
+    if len(rows.step) == n * n_steps and is_whole(rows.code, code, step_ids, rows.index, n):
+        # Whole and in order, as most profiles are: the columns are the dense arrays.
+        columns = (column.reshape(n_steps, n).T for column in (rows.p_mw, rows.q_mvar))
+        return ElementProfile(rows.index[:n].copy(), *columns)
     active, reactive = TABLE_COLUMNS[name]
     shape, order = (len(used), n_steps), "F" if rows.by_step else "C"
     p_mw, q_mvar = (np.empty(shape, order=order) for _ in range(2))  # type: ignore[call-overload]
