@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def _include_mapping(document: Document, folder: Path) -> list[Problem]:
     included = read_document(folder / name)
     grid["mapping"] = included.data
     document.places.update({("grid", "mapping", *path): place for path, place in included.places.items() if path})
-    return included.problems
+    return [replace(problem, path=problem.path or "grid.mapping") for problem in included.problems]
 
 
 def _step_minutes(data: dict[str, Any]) -> int | None:
