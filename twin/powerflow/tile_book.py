@@ -18,7 +18,7 @@ from twin.powerflow.lv_tiles import OK, LvTiles, TileOut
 from twin.powerflow.radial import NodeLoads, equivalent_kw
 from twin.units import KW_PER_MW
 
-TIGHT_BELOW_PU, TIGHT_ABOVE_PASSES = 0.75, 8
+TIGHT_BELOW_PU, TIGHT_ABOVE_PASSES = 0.80, 8
 """A tile with a consumer below this voltage, or that needed more sweeps, is too curved for a wide equivalent."""
 NO_STEP = -1
 
