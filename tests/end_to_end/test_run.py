@@ -42,8 +42,9 @@ def test_a_run_writes_its_tables_manifest_and_report(whole):
     assert manifest["status"] in ("complete", "complete_with_failures")
     assert manifest["digest"] == whole.digests()
     assert manifest["consumers"] == whole.table("consumers").num_rows
-    for name in ("system", "grid_substations", "feeders", "transformers", "consumers", "bills", "effects", "prices",
-                 "gains", "bands", "calibration", "losses", "cases", "feeder_list", "readings"):  # fmt: skip
+    for name in ("system", "grid_substations", "feeders", "transformers", "consumers", "population", "bills",
+                 "effects", "prices", "gains", "bands", "calibration", "losses", "cases", "feeder_list",
+                 "readings"):  # fmt: skip
         assert whole.table(name).num_rows > 0, name
     assert b"synthetic" in whole.storage.read_bytes("report.html")
 
@@ -144,6 +145,26 @@ def test_digest_is_the_same_for_any_number_of_shards(whole, tmp_path, monkeypatc
     assert len(seen) == 7
     assert min(seen) > 0, "every shard must have feeders of its own"
     assert two.digests() == whole.digests() == five.digests()
+
+
+def test_a_run_without_rows_per_consumer_and_transformer_comes_to_its_end_with_the_same_figures(whole, tmp_path):
+    compact = run_local(tmp_path / "compact", shards=2, overrides=("output.tables=[system]",))
+    left = {"consumers", "bills", "feeders", "transformers", "readings", "gains"}
+    held, own = whole.digests(), compact.digests()
+    assert held.keys() - own.keys() == left
+    for name in ("system", "grid_substations", "population", "prices", "bands", "feeder_list", "cases"):
+        assert own[name] == held[name], name
+    assert set(compact.manifest["left_out"]) == {"bills", "transformers", "feeders"}
+    where = "area = 'state' AND outcome = 'evening_peak'"
+    values = [run.table("effects", ["value", "reference"], where).to_pylist()[0] for run in (compact, whole)]
+    assert values[0] == values[1]
+    shares = [
+        {row["id"]: row["value"] for row in run.table("calibration").to_pylist()} for run in (compact, whole)
+    ]  # fmt: skip
+    assert shares[0] == shares[1]
+    assert b"output.tables of its scenario leaves out: consumers, bills" in compact.storage.read_bytes("report.html")
+    counted = whole.query("SELECT sum(consumers)::bigint AS n FROM population").to_pylist()[0]["n"]
+    assert counted == whole.manifest["consumers"]
 
 
 def test_a_changed_seed_changes_the_result_and_an_added_arm_changes_no_other(whole, tmp_path):
