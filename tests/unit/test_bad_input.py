@@ -109,7 +109,7 @@ CASES = {
     "unknown state": ("grid:", "grid:\n  state: bihr", 4, "grid.state", "'bihar', got 'bihr'", "'bihar'"),
     "two ways to resolve": ("{districts:", "{fraction: 0.1, districts:", 4, "grid.resolve", "exactly one", "fraction"),
     "no way to resolve": ("{districts: [Sheohar]}", "most", 4, "grid.resolve", "got 'most'", "`all`"),
-    "own network": ("grid:", "grid:\n  network: net.json", 4, "grid.network", "'net.json'", "state: bihar"),
+    "own network": ("grid:", "grid:\n  network: net.json", 4, "grid.network", "'net.json'", "relative"),
     "pilot": ("  replicates: 2", "  design: pilot", 23, "experiment.design", "'pilot' is not supported", "counterfactual"),
     "bad name": ("name: good", "name: Good One", 1, "name", "'Good One' is not a name", "lower-case"),
     "bad name of an arm": ("flat: {}", "Flat!: {}", 15, "experiment.arms.Flat!", "not a name", "lower-case"),
