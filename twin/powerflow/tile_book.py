@@ -2,8 +2,8 @@
 
 About the voltage v0 of its solution a DT is ``used (1 + n_used x + s x**2) + loss (1 + x)**n_loss`` and
 ``q (1 + n_q x + s x**2)``, x = v / v0 - 1; iron and magnetising follow the voltage squared and are shunts of the
-feeder's tree (`tree_shunts`). Loss is handed up as its own equivalent, so that sent is used plus losses by construction. Good to
-0.02 pu off v0; to 0.005 for stressed tiles, which are marked ``tight``.
+feeder's tree (`tree_shunts`). Loss is handed up as its own equivalent, so that sent is used plus losses by
+construction. Good to 0.02 pu off v0; to 0.005 for stressed tiles, which are marked ``tight``.
 """
 
 from __future__ import annotations
