@@ -106,7 +106,7 @@ def cases(arms: tuple[str, ...], replicates: int, sweep: tuple[str, ...] = ("{}"
 def feeder_list() -> pa.Table:
     names = ("feeder_id", "district", "discom", "stratum", "resolved", "sampled", "weight")
     count = {f[0]: sum(c[1] == f[0] for c in CONSUMERS) for f in FEEDERS}
-    rows = [dict(zip(names, f, strict=True), consumers=count[f[0]] or 4) for f in FEEDERS]
+    rows = [dict(zip(names, f, strict=True), consumers=count[f[0]] or 4, dts=1) for f in FEEDERS]
     return arrow("feeder_list", rows)
 
 
