@@ -172,6 +172,8 @@ def _run(
     with Stopwatch(manifest.wall_s, "build"):
         prepared = prepare(scenario, folder, manifest.shards, place.open, wanted_tables(scenario))
     try:
+        if prepared.backend.n_shards < manifest.shards and not prepared.is_state:
+            progress.phase("a network of your own is one shard, on one worker")
         _note_population(manifest, prepared)
         _commit_static(storage, folder, prepared)
         progress.phase(f"simulating {manifest.consumers:,} consumers on {prepared.backend.n_shards} shards")
@@ -183,9 +185,7 @@ def _run(
             done={commit.key: commit for commit in folder.commits if commit.key.kind == "1block"},
         )  # fmt: skip
         engine.run()
-        progress.phase("calibration and bands in the mean field")
-        with Stopwatch(manifest.wall_s, "report"):
-            estimates, bands = mean_field_study(prepared, manifest) if prepared.is_state else ({}, None)
+        estimates, bands = _study(prepared, manifest, progress)
     except BaseException:
         prepared.backend.close()
         raise
@@ -197,8 +197,17 @@ def _run(
     return _finish(out, folder, manifest, progress, began)
 
 
+def _study(prepared: Prepared, manifest: Manifest, progress: Reporter) -> tuple[dict[str, float], pa.Table | None]:
+    """Calibration and bands, which speak of the state: nothing for a network of the user's."""
+    if not prepared.is_state:
+        return {}, None
+    progress.phase("calibration and bands in the mean field")
+    with Stopwatch(manifest.wall_s, "report"):
+        return mean_field_study(prepared, manifest)
+
+
 def _note_population(manifest: Manifest, prepared: Prepared) -> None:
-    manifest.consumers = prepared.consumers
+    manifest.consumers, manifest.shards = prepared.consumers, prepared.backend.n_shards
     manifest.population = prepared.population
     manifest.network |= prepared.network
     manifest.assumed = prepared.assumed

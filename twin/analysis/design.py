@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +57,12 @@ def read_experiment(run: RunTables) -> Experiment:
         what = f"{len(case)} cases do not fill {shape}"
         raise RunFolderError([Problem("tables/cases", "case", what, "finish the run with --resume")])
     return Experiment(points, arms, replicates, table)
+
+
+def is_own_network(scenario: Mapping[str, Any]) -> bool:
+    """Is a resolved scenario about a network of the user's, and not about the state's grid?"""
+    grid = scenario.get("grid") or {}
+    return "network" in grid or "simbench" in grid
 
 
 def resolved_districts(run: RunTables, feeder_list: dict[str, NDArray]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from twin.analysis.frames import Feeders, read_consumers
 from twin.analysis.left_out import holds_bills
 from twin.analysis.loads import CaseLoads
 from twin.analysis.network_effects import add_network_effects
-from twin.analysis.tables import asked_for, build
+from twin.analysis.tables import RunTables, asked_for, build, read
 
 
 def effects_and_gains(loads: CaseLoads, experiment: Experiment, feeders: Feeders) -> tuple[pa.Table, pa.Table]:
@@ -38,8 +38,13 @@ def effects_and_gains(loads: CaseLoads, experiment: Experiment, feeders: Feeders
         consumers = read_consumers(run, feeders) if holds_bills(run.scenario) else None
         for point in range(len(experiment.points)):
             add_network_effects(loads, experiment, point, rows)
-            if asked_for(run.scenario, "transformers"):
+            if asked_for(run.scenario, "transformers") and _has_transformers(run):
                 add_transformer_effects(run, experiment, feeders, point, rows)
             if consumers is not None:
                 gains += add_bill_effects(run, experiment, feeders, consumers, point, rows)
     return build("effects", rows.rows), build("gains", gains)
+
+
+def _has_transformers(run: RunTables) -> bool:
+    """Does the grid have distribution transformers? A network of the user's may have none."""
+    return bool(read(run, "feeder_list", ["dts"])["dts"].sum() > 0)

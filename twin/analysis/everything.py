@@ -8,14 +8,14 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from twin.analysis.calibration import calibration_table
-from twin.analysis.design import read_experiment
+from twin.analysis.design import Experiment, is_own_network, read_experiment
 from twin.analysis.effects import effects_and_gains
-from twin.analysis.frames import no_feeders, read_feeders, read_population
+from twin.analysis.frames import Feeders, no_feeders, read_feeders, read_population
 from twin.analysis.left_out import left_out
 from twin.analysis.loads import CaseLoads
 from twin.analysis.losses import loss_table
 from twin.analysis.sensitivity import sensitivity_table
-from twin.analysis.tables import RunTables, asked_for
+from twin.analysis.tables import RunTables, asked_for, build
 
 LOG = logging.getLogger(__name__)
 
@@ -53,6 +53,16 @@ def analyse(run: RunTables, estimates: Mapping[str, float]) -> dict[str, pa.Tabl
         "effects": effects,
         "gains": gains,
         "losses": loss_table(loads, experiment),
-        "calibration": calibration_table(loads, experiment, feeders, read_population(run, feeders), estimates),
+        "calibration": _calibration(loads, experiment, feeders, estimates),
         "sensitivity": sensitivity_table(experiment, effects),
     }
+
+
+def _calibration(
+    loads: CaseLoads, experiment: Experiment, feeders: Feeders, estimates: Mapping[str, float]
+) -> pa.Table:
+    """Table ``calibration``: published numbers speak of the state, so that a network of the user's has none."""
+    run = loads.run
+    if is_own_network(run.scenario):
+        return build("calibration", [])
+    return calibration_table(loads, experiment, feeders, read_population(run, feeders), estimates)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.analysis.design import Experiment
+from twin.analysis.design import Experiment, is_own_network
 from twin.analysis.effect_rows import EffectRows
 from twin.analysis.frames import areas
 from twin.analysis.loads import CaseLoads, NetworkCase
@@ -97,13 +97,13 @@ def _share_part(one: NetworkCase) -> FloatArray:
     return 100.0 * (one.sampled_loss_mw.sum(axis=1) - share * one.sampled_sent_mw.sum(axis=1)) / sent
 
 
-def unit_of(outcome: str, area: str) -> tuple[str, float]:
-    """Unit of an outcome in an area, and what to divide MW or MWh by to get it."""
+def unit_of(outcome: str, area: str, *, small: bool = False) -> tuple[str, float]:
+    """Unit of an outcome in an area, and what to divide MW or MWh by to get it. ``small``: not the size of a state."""
     if outcome in ("evening_peak", "peak_any"):
         return "MW", 1.0
     if outcome == "technical_loss_share":
         return "percentage points", 1.0
-    if outcome in ("energy_moved", "energy_saved") and area == "state":
+    if outcome in ("energy_moved", "energy_saved") and area == "state" and not small:
         return "GWh", MWH_PER_GWH
     return "MWh", 1.0
 
@@ -139,7 +139,7 @@ def add_network_effects(loads: CaseLoads, experiment: Experiment, point: int, ro
             if feeders.represented:
                 error = feeders.sample.error(np.mean([one[outcome] for one in parts[arm]], axis=0))
             for place, area in enumerate(areas(feeders)):
-                unit, scale = unit_of(outcome, area)
+                unit, scale = unit_of(outcome, area, small=is_own_network(loads.run.scenario))
                 change = np.array([one[outcome][0][place] for one in found[arm]]) / scale
                 own = np.array([one[outcome][1][place] for one in found[arm]]) / scale
                 sampling = (error[0] / scale, error[1]) if error is not None and place == 0 else None

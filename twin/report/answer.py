@@ -79,11 +79,20 @@ def first_sentence(facts: Facts, effect: Effect) -> Markup:
     return _with_doubt(facts, facts.t.html(key, **words), effect)
 
 
+SMALL_MW = 10.0
+"""Below it a load is shown with three figures."""
+
+
 def _absolute(facts: Facts, effect: Effect) -> str:
     """``about 50 of 7,660 MW``, and the peak of the one district that the run looks at closely, if clear too."""
+    reference = effect.reference or 0.0
+    small = 0 < abs(reference) < SMALL_MW  # a network of a few streets
+    finest = numbers.decimals_for_figures(effect.value, 2)
     words = {
-        "change": numbers.number(abs(effect.value), min(numbers.decimals_for_figures(effect.value, 2), 1)),
-        "reference": numbers.with_unit(numbers.number(effect.reference or 0.0, 0), effect.unit),
+        "change": numbers.number(abs(effect.value), finest if small else min(finest, 1)),
+        "reference": numbers.with_unit(
+            numbers.number(reference, numbers.decimals_for_figures(reference) if small else 0), effect.unit
+        ),
     }
     districts = facts.resolved_districts
     own = facts.effect(effect.outcome, effect.arm, f"district:{districts[0]}") if len(districts) == 1 else None

@@ -22,18 +22,23 @@ def _entries() -> dict[str, dict[str, str]]:
 class Catalogue:
     """The catalogue in one language. A key that is missing is a defect and raises KeyError.
 
+    With a ``variant`` an entry gives way to that of the same key with the variant's name behind it, if there is one.
+
     Raises
     ------
     ValueError
         If an entry lacks the language.
     """
 
-    def __init__(self, language: str = "en") -> None:
+    def __init__(self, language: str = "en", variant: str = "") -> None:
         known = set.intersection(*(set(entry) for entry in _entries().values()))
         if language not in known:
             raise ValueError(f"there is no language '{language}' in the catalogue; it has {', '.join(sorted(known))}")
         self.language = language
         self._text = {key: entry[language] for key, entry in _entries().items()}
+        if variant:
+            own = {key: text for key, text in self._text.items() if key.endswith(f".{variant}")}
+            self._text |= {key.removesuffix(f".{variant}"): text for key, text in own.items()}
 
     def html(self, key: str, **values: Any) -> Markup:
         """The entry as HTML; every value is escaped unless it is Markup itself."""

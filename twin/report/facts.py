@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from pathlib import PurePath
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -232,8 +233,11 @@ class Facts:
     def area_name(self, area: str) -> str:
         """The reader's name of an area of table ``effects``."""
         kind, _, name = area.partition(":")
+        grid = _section(self.scenario, "grid")
+        if kind == "state" and (own := grid.get("simbench") or grid.get("network")):
+            return clean(PurePath(str(own)).stem)
         if kind == "state":
-            return clean(str(_section(self.scenario, "grid").get("state", "bihar")).title())
+            return clean(str(grid.get("state", "bihar")).title())
         return self.t.text("area.worst_dt") if kind == "dt" else clean(name)
 
     @cached_property
@@ -243,8 +247,9 @@ class Facts:
 
     @property
     def resolves_all(self) -> bool:
-        """Is every feeder of the state simulated?"""
-        return _section(self.scenario, "grid").get("resolve") == "all"
+        """Is every feeder of the state, or of a network of the user's, simulated?"""
+        grid = _section(self.scenario, "grid")
+        return grid.get("resolve") == "all" or "network" in grid or "simbench" in grid
 
     def arm_settings(self, arm: Arm) -> Mapping[str, Any]:
         """What the scenario sets under the arm's own name."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from twin.analysis.design import is_own_network
 from twin.report import front, numbers
 from twin.report.answer import answer
 from twin.report.catalogue import Catalogue, clean
@@ -32,6 +33,9 @@ from twin.report.figures import (
 from twin.report.left_out import left_out_lines
 from twin.report.quality import MOST_PRINTED, assumed_groups, bare_mark, conventions, marks, rests_on, synthetic_parts
 
+OWN_NETWORK = "own"
+"""Variant of texts that speak of a network of the user's instead of the state's."""
+
 
 def write_report(run: RunTables, out: Path, language: str = "en") -> Path:
     """Write the report of a run to ``out`` and return its path.
@@ -55,7 +59,7 @@ def write_report(run: RunTables, out: Path, language: str = "en") -> Path:
 
 def render(run: RunTables, language: str = "en") -> str:
     """The report's HTML."""
-    catalogue = Catalogue(language)
+    catalogue = Catalogue(language, OWN_NETWORK if is_own_network(run.scenario) else "")
     with numbers.spoken(catalogue):
         return _render(Facts(run, catalogue))
 

@@ -68,7 +68,7 @@ class OwnNetwork:
         self.loads = grid.loads
         work = copy.deepcopy(net)
         work.load.loc[self.loads, "in_service"] = False
-        self._year = _profiles_of_year(work, self.loads) if grid.simbench_profiles else {}
+        self._year = profiles_of_year(work, self.loads) if grid.simbench_profiles else {}
         elements = {
             name: ElementProfile(index, *(np.zeros((len(index), steps)) for _ in range(2)))
             for name, (index, _, _) in self._year.items()
@@ -221,7 +221,7 @@ def _mixed(rest: ZipShares, load_bus: NDArray[np.int64], shares: FloatArray) -> 
     return ZipShares(*columns)
 
 
-def _profiles_of_year(
+def profiles_of_year(
     net: Any, mapped: NDArray[np.int64]
 ) -> dict[str, tuple[NDArray[np.int64], FloatArray, FloatArray]]:
     """SimBench's profiles of what stands beside the consumers: index, MW and Mvar (quarter hours, elements)."""

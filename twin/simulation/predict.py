@@ -17,7 +17,8 @@ MIB = 2**20
 def prediction(scenario: Scenario, n_shards: int) -> dict[str, str]:
     """Time, memory and output of a run, as text by name: what the dry run prints."""
     _, state, selection = build_grid(scenario)
-    numbers = predicted_numbers(scenario, state, selection, len(specs_for(state, selection, n_shards)))
+    shards = 1 if scenario.grid.is_own else len(specs_for(state, selection, n_shards))
+    numbers = predicted_numbers(scenario, state, selection, shards)
     return {
         "consumers simulated": f"{numbers['consumers']:,.0f}",
         "consumer-steps": f"{numbers['consumer_steps']:,.0f}",
@@ -38,7 +39,9 @@ def predicted_numbers(scenario: Scenario, state: StateGrid, selection: Selection
     case_days = cases * len(scenario.dates)
     steps = consumers * case_days * scenario.steps
     per_shard = consumers * rates["build_ns_per_consumer"] + steps * rates["ns_per_consumer_step"]
-    once = rates["once_s"] + rates["once_s_per_case"] * cases
+    is_own = scenario.grid.is_own
+    once = rates["own_once_s" if is_own else "once_s"] + rates["once_s_per_case"] * cases
+    above_s = 0.0 if is_own else rates["upper_s_per_case_day"] * case_days
     memory = rates["process_bytes"] * (n_shards + 1)
     memory += consumers * (rates["bytes_per_consumer"] + rates["state_bytes_per_arm"] * arms)
     return {
@@ -46,7 +49,7 @@ def predicted_numbers(scenario: Scenario, state: StateGrid, selection: Selection
         "consumer_steps": steps,
         "cases": cases,
         "shards": float(n_shards),
-        "wall_s": once + rates["upper_s_per_case_day"] * case_days + per_shard * 1e-9 / n_shards,
+        "wall_s": once + above_s + per_shard * 1e-9 / n_shards,
         "memory_bytes": memory,
         "output_bytes": sum(
             rows * rates[f"{table}_row_bytes"]
@@ -70,6 +73,8 @@ def _rows(scenario: Scenario, state: StateGrid, selection: Selection, worlds: in
         "grid_substations": float(len(state.gss.id)) * days * scenario.steps,
         "readings": float(scenario.output.readings.consumers) * days * scenario.steps,
     }
+    if scenario.grid.is_own:
+        del rows["grid_substations"]
     always = ("grid_substations",)
     return {table: number for table, number in rows.items() if table in always or scenario.output.wants(table)}
 

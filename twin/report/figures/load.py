@@ -300,9 +300,13 @@ def _table(
     header = [facts.t.text("column.hour"), *(f"{facts.arm(name).label}, MW" for name in mean)]
     header += [facts.t.text("column.change_of", arm=arm.label) for arm in changes]
     lines = []
+    most = max(float(values.max()) for values in mean.values())
+    decimals = max(numbers.decimals_for_figures(most), 1)
     for step in range(0, len(hours), every):
-        levels = [numbers.number(float(values[step]), 1 if values.max() < 1000 else 0) for values in mean.values()]
-        moved = [numbers.number(float(d.mean(axis=0)[step]), 1, signed=True) for d in changes.values()]
+        levels = [
+            numbers.number(float(values[step]), decimals if values.max() < 1000 else 0) for values in mean.values()
+        ]
+        moved = [numbers.number(float(d.mean(axis=0)[step]), decimals, signed=True) for d in changes.values()]
         lines.append((clock(hours[step]), *levels, *moved))
     numeric = frozenset(range(1, len(header)))
     return base.Table(facts.t.text("fig2.caption", area=area), header, lines, numeric)
@@ -310,7 +314,7 @@ def _table(
 
 def mw_words(value: float, signed: bool = False) -> str:
     """A load with its unit, two figures below 100 MW."""
-    decimals = min(max(numbers.decimals_for_figures(value, 2), 0), 3) if abs(value) < 100 else 0
+    decimals = min(max(numbers.decimals_for_figures(value, 2), 0), 6) if abs(value) < 100 else 0
     return numbers.with_unit(numbers.number(float(value), decimals, signed), "MW")
 
 
