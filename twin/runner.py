@@ -40,6 +40,7 @@ from twin.simulation.price_tables import group_weights, prices_table
 from twin.simulation.replicate import check_weather
 from twin.simulation.runfolder import RunFolder, claim, default_out, next_attempt
 from twin.simulation.static_tables import cases_table, feeder_list_table
+from twin.units import KW_PER_MW
 
 LOG = logging.getLogger("twin")
 EXIT_DONE, EXIT_FAILED_SOLVES = 0, 3
@@ -287,14 +288,16 @@ def _closing_text(out: str, report: Path | None, manifest: Manifest, wall_s: flo
 
 
 def headline(run: Run) -> list[str]:
-    """One line per arm: what it does to the state's evening peak."""
+    """One line per arm: what it does to the evening peak of the state, or of a network of the user's."""
     where = "outcome = 'evening_peak' AND area = 'state' AND \"group\" = 'all' AND kind <> 'sampling'"
     rows = run.table("effects", where=where).to_pylist()
     lines = []
     for row in rows:
         share = 100.0 * row["value"] / row["reference"]
-        spread = f" ({row['low']:+.1f} to {row['high']:+.1f} MW, {row['kind']})" if row["low"] is not None else ""
-        lines.append(f"{row['arm']}: evening peak {row['value']:+.1f} MW ({share:+.2f} %){spread}")
+        unit, scale = ("MW", 1.0) if abs(row["reference"]) >= 1.0 else ("kW", KW_PER_MW)
+        value, low, high = (None if row[name] is None else row[name] * scale for name in ("value", "low", "high"))
+        spread = f" ({low:+.1f} to {high:+.1f} {unit}, {row['kind']})" if low is not None else ""
+        lines.append(f"{row['arm']}: evening peak {value:+.1f} {unit} ({share:+.2f} %){spread}")
     return lines
 
 

@@ -129,3 +129,12 @@ def test_joins_a_cluster_and_runs_as_a_submitted_job(cluster, undisturbed, tmp_p
     direct = twin("run", str(TINY), "--out", str(joined), "--shards", "1", "--address", "auto")
     assert direct.returncode in (0, 3), direct.stderr
     assert manifest(joined)["status"].startswith("complete")
+
+
+def test_a_network_of_ones_own_is_one_actor_with_the_same_digest(tmp_path):
+    scenario = ROOT / "scenarios" / "own_grid_json.yaml"
+    done = twin("run", str(scenario), "--out", str(tmp_path / "ray"), "--shards", "2")
+    assert done.returncode == 0, done.stderr
+    assert "is one shard" in done.stderr
+    local = run_local(tmp_path / "local", scenario=scenario)
+    assert open_run(str(tmp_path / "ray")).digests() == local.digests()

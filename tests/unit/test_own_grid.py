@@ -166,6 +166,7 @@ def test_loads_without_supply_cannot_have_consumers(village):
     ("spoil", "parts"),
     [
         (lambda net: net.ext_grid.drop(0, inplace=True), ("no source is in service",)),
+        (lambda net: net.line.__setitem__("to_bus", 99), ("village.yaml:3",)),
         (lambda net: net.load.drop(net.load.index, inplace=True), ("has no loads",)),
         (lambda net: pp.set_user_pf_options(net, enforce_q_lims=True), ("only pandapower itself", "enforce_q_lims")),
     ],
@@ -313,3 +314,11 @@ def test_profiles_are_shared_by_a_loads_consumers_and_average_to_a_day(village):
     mean = until.groupby(["load", until.interval_start.dt.hour]).kw.mean().unstack().to_numpy()
     np.testing.assert_allclose(kw[9, :24], mean[5], rtol=1e-5)
     assert shared.annual_kwh[9] == pytest.approx(mean[5].sum() * 365, rel=1e-5)
+
+
+def test_a_meshed_network_that_newton_does_not_reproduce_is_refused(village, monkeypatch):
+    pp.create_line_from_parameters(village.net, 5, 6, 0.2, 0.64, 0.1, 0.0, 0.13)
+    village.save_net()
+    load_scenario(village.scenario)
+    monkeypatch.setattr("twin.timeseries.run.AGREEMENT_PU", 0.0)
+    only(village.scenario, "village.yaml:3", "only pandapower itself", "Newton differs from pandapower by")

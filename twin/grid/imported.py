@@ -20,8 +20,13 @@ from numpy.typing import NDArray
 
 from twin.errors import InputError, NetworkError, Problem
 from twin.grid.mapping import MappingRow
+from twin.timeseries.compiled import compile_network
 from twin.timeseries.network import read_network
 from twin.timeseries.pandapower_runs import why_pandapower
+from twin.timeseries.parts import cut
+from twin.timeseries.profiles import Profiles
+from twin.timeseries.run import check_newton
+from twin.timeseries.solver import Solver
 
 LV_KV = 1.0
 """Below it a voltage is low: a definition."""
@@ -100,7 +105,10 @@ def import_grid(request: Request, where: str) -> ImportedGrid:
     except NetworkError as error:
         told = [Problem(where, key, f"{Path(p.where).name}: {p.what}", p.fix) for p in error.problems]
         raise InputError(told) from error
-    problems = [Problem(where, key, what, fix) for what, fix in _network_problems(net)]
+    try:
+        problems = [Problem(where, key, what, fix) for what, fix in _network_problems(net)]
+    except NetworkError as error:
+        raise InputError([Problem(where, key, p.what, p.fix) for p in error.problems]) from error
     if problems:
         raise InputError(problems)
     supplied = _supplied_loads(net)
@@ -129,8 +137,16 @@ def _network_problems(net: Any) -> Iterable[tuple[str, str]]:
         yield "no source is in service", "put an ext_grid, or a gen with slack=True, in service"
     if not len(net.load):
         yield "has no loads, so that consumers have nowhere to stand", "give a network with a table of loads"
-    if reason := why_pandapower(net):
+    reason = why_pandapower(net) or (_why_not(net) if sources else "")
+    if reason:
         yield f"only pandapower itself can solve it: {reason}", "take that out for a run, or use `twin powerflow`"
+
+
+def _why_not(net: Any) -> str:
+    """Why the twin's own solvers cannot take a network, as its tables stand; empty if they can."""
+    profiles = Profiles(np.zeros(1, np.int64))
+    case = compile_network(net, profiles)
+    return check_newton(net, profiles, case, Solver(case, cut(case, "auto"), profiles, fallback=True))[1]
 
 
 def _supplied_loads(net: Any) -> dict[int, str]:

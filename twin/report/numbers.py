@@ -150,7 +150,9 @@ def count(value: float) -> Amount:
 
 
 def quantity(value: float, unit: str) -> str:
-    """A whole amount with its unit: lakh and crore words from one lakh up, digits below."""
+    """A whole amount with its unit: lakh and crore words from one lakh up, digits below; three figures below 1."""
+    if 0 < abs(value) < 1:
+        return with_unit(number(value, decimals_for_figures(value)), unit)
     return with_unit(count(value).indian, unit)
 
 

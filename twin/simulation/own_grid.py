@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from twin.datapack import categories
 from twin.demand.own_profiles import ConsumerProfiles
+from twin.errors import InputError, Problem
 from twin.grid.apportion import prefix
 from twin.grid.bulk import HtConsumers
 from twin.grid.imported import ImportedGrid, dt_of_bus
@@ -71,6 +72,9 @@ def layout_own(grid: ImportedGrid, profiles: ConsumerProfiles | None, design_kw:
     """Lay out a network. ``design_kw``, shape (n_kinds, 96): expected demand; its peaks are what a rule counts by."""
     case = compile_network(grid.net, Profiles(np.zeros(1, np.int64)))
     parts = cut(case, "auto").parts
+    if not parts:
+        fix = "give a network in which lines or transformers hang on its sources"
+        raise InputError([Problem("scenario", "grid", "nothing hangs on the network's sources", fix)])
     of_bus = np.full(case.n_buses + 1, NONE)
     for part in parts:
         of_bus[part.buses] = part.number

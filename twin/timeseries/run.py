@@ -160,7 +160,7 @@ def _run(job: _Job, sink: Sink, progress: Progress | None) -> dict[str, Any]:
         cuts = cut(case, job.solver)
         solver = Solver(case, cuts, job.profiles, fallback=job.solver != "radial")
         job.lap("compile")
-        checked, reason = _check(job, case, solver)
+        checked, reason = check_newton(job.net, job.profiles, case, solver, job.solver)
         job.lap("check")
     if reason:
         return _by_pandapower(job, reason, sink, progress)
@@ -184,18 +184,18 @@ def _run(job: _Job, sink: Sink, progress: Progress | None) -> dict[str, Any]:
     return _summary(job, parts, solver.failures, solver.failed, seen, checked)
 
 
-def _check(job: _Job, case: Case, solver: Solver) -> tuple[str, str]:
+def check_newton(net: Any, profiles: Profiles, case: Case, solver: Solver, asked: str = "auto") -> tuple[str, str]:
     """How Newton was checked on the first step, and why pandapower must solve all, if it must."""
     if not any(part.solver == NEWTON for part in solver.cut.parts):
         return "not needed: all parts are radial", ""
-    reference = voltages_of_first_step(job.net, job.profiles)
+    reference = voltages_of_first_step(net, profiles)
     if reference is None:
         return "pandapower finds no solution for the first step", ""
     known = case.bus_of_net >= 0
     ours = np.full(len(reference), np.nan, dtype=np.complex128)
     ours[known] = solver.first_step()[case.bus_of_net[known]]
     difference = float(np.nanmax(np.abs(ours - reference), initial=0.0))
-    if difference > AGREEMENT_PU and job.solver == "auto":
+    if difference > AGREEMENT_PU and asked == "auto":
         return "", f"Newton differs from pandapower by {difference:.1e} pu in the first step"
     return f"first step within {difference:.1e} pu of pandapower", ""
 

@@ -173,4 +173,5 @@ def _reference_words(effect: Effect) -> str:
     if effect.unit == "INR":
         return numbers.rupees(effect.reference).indian
     decimals = max(numbers.decimals_for_figures(effect.reference, 4), 0)
-    return numbers.with_unit(numbers.number(effect.reference, min(decimals, 2)), effect.unit)
+    finest = 2 if abs(effect.reference) >= 1 else decimals
+    return numbers.with_unit(numbers.number(effect.reference, min(decimals, finest)), effect.unit)

@@ -22,6 +22,8 @@ FILLS = {
 """Fill and outline of each level, highest voltage first."""
 ROW_PX = 30
 Losses = Mapping[tuple[str, str, str], Mapping[str, Any]]
+SMALL_MWH = 100.0
+"""Below it energies are shown with decimals."""
 
 
 def build(facts: Facts) -> base.Figure | None:
@@ -126,13 +128,15 @@ def _table(facts: Facts, table: Losses, parts: list[str]) -> base.Table:
     for arm in arms:
         header += [facts.t.text("column.energy_of", arm=arm.label), facts.t.text("column.percent_of", arm=arm.label)]
     areas = sorted({area for _, area, _ in table}, key=lambda area: (area != "state", area))
+    most = max((abs(row["energy_mwh"]) for row in table.values()), default=0.0)
+    decimals = 0 if most >= SMALL_MWH else max(numbers.decimals_for_figures(most), 0)
     lines = []
     for area in areas:
         for part in ("sent", *parts, "used"):
             cells: list[str] = []
             for arm in arms:
                 row = table.get((arm.name, area, part))
-                cells.append(numbers.number(row["energy_mwh"], 0) if row else "")
+                cells.append(numbers.number(row["energy_mwh"], decimals) if row else "")
                 share = row["percent_of_sent"] if row else None
                 cells.append("" if share is None else numbers.number(share, 2))
             if any(cells):

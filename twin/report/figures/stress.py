@@ -88,7 +88,7 @@ def build(facts: Facts) -> base.Figure | None:
         subtitle=facts.t.text("fig8.subtitle"),
         alt=_alt(facts, curves, bands),
         help=[facts.t.text("fig8.help"), *(_band_words(facts, band) for band in bands)],
-        table=_table(facts, bands),
+        table=_table(facts, bands) if bands else _curve_table(facts, curves),
         csv_header=("quantity", "arm", "value", "share_percent"),
         csv_rows=[
             (name, arm, float(value), float(share))
@@ -105,7 +105,7 @@ def build(facts: Facts) -> base.Figure | None:
                 base.Key(base.line_sample(arm.colour, arm.svg_dash), arm.label)
                 for arm in [facts.reference, *facts.overlaid]
             ),
-            base.Key(base.line_sample(base.INK, "", 5), facts.t.text("key.band")),
+            *([base.Key(base.line_sample(base.INK, "", 5), facts.t.text("key.band"))] if bands else []),
         ],
         columns=3,
     )
@@ -214,6 +214,20 @@ def _table(facts: Facts, bands: Sequence[Band]) -> base.Table:
     header = [facts.t.text(f"column.{name}") for name in ("quantity", "band", "twin", "verdict", "confidence")]
     rows = [(*band_cells(facts, band), facts.t.name("confidence", band["confidence"])) for band in bands]
     return base.Table(facts.t.text("fig8.caption"), header, rows, frozenset({1, 2}))
+
+
+def _curve_table(facts: Facts, curves: Mapping[str, Mapping[str, Curve]]) -> base.Table:
+    """Where there are no bands: the value of each curve at the share by which a band would be stated."""
+    arms = list(dict.fromkeys(name for by_arm in curves.values() for name in by_arm))
+    rows = []
+    for quantity in QUANTITIES:
+        if by_arm := curves[quantity.name]:
+            share = 50.0 if quantity.above else 5.0
+            values = [numbers.number(by_arm[arm].quantile(share), quantity.decimals) for arm in arms]
+            name = facts.t.text("fig8.row", quantity=facts.t.name("band", quantity.name), share=f"{share:g}")
+            rows.append((name, *values))
+    header = [facts.t.text("column.quantity"), *(facts.arm(arm).label for arm in arms)]
+    return base.Table(facts.t.text("fig8.caption.none"), header, rows, frozenset(range(1, len(header))))
 
 
 def _alt(facts: Facts, curves: Mapping[str, Mapping[str, Curve]], bands: Sequence[Band]) -> str:
