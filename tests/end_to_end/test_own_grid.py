@@ -246,3 +246,42 @@ def test_the_dry_run_speaks_of_one_shard():
     assert done.returncode == 0, done.stderr
     assert "shards                   1\n" in done.stdout
     assert "twin powerflow" in twin("grid", str(JSON)).stderr
+
+
+MATPOWER = """\
+function mpc = case4
+mpc.version = '2';
+mpc.baseMVA = 10;
+mpc.bus = [
+ 1 3 0 0 0 0 1 1.0 0 11 1 1.1 0.9;
+ 2 1 0.4 0.2 0 0 1 1.0 0 11 1 1.1 0.9;
+ 3 1 0.3 0.1 0 0 1 1.0 0 11 1 1.1 0.9;
+ 4 1 0.5 0.2 0 0 1 1.0 0 11 1 1.1 0.9;
+];
+mpc.gen = [
+ 1 0 0 10 -10 1.0 10 1 10 0;
+];
+mpc.branch = [
+ 1 2 0.01 0.01 0 0 0 0 0 0 1 -360 360;
+ 2 3 0.02 0.02 0 0 0 0 0 0 1 -360 360;
+ 2 4 0.02 0.02 0 0 0 0 0 0 1 -360 360;
+];
+"""
+
+
+def test_a_matpower_case_without_transformers(tmp_path):
+    pytest.importorskip("matpowercaseframes")
+    (tmp_path / "case.m").write_text(MATPOWER)
+    text = SCENARIO.replace("village.json", "case.m").replace("village_loads.csv", "{rule: {category: ds2}}")
+    (tmp_path / "case.yaml").write_text(text)
+    run = run_local(tmp_path / "out", scenario=tmp_path / "case.yaml")
+    assert run.table("transformers").num_rows == 0
+    effects = frame(run, "effects")
+    assert "dt_overload_hours" not in set(effects.outcome)
+    assert {"evening_peak", "bill_response"} <= set(effects.outcome)
+    mapped = frame(run, "mapped_loads")
+    assert mapped.consumers.min() > 100  # 300 kW of homes
+    assert (mapped.dt_id == -1).all()
+    system = frame(run, "system", '"case" = 0')
+    assert (system.loss_11kv_mw > 0).all()
+    assert system.loss_lv_mw.max() == system.loss_dt_mw.max() == 0
