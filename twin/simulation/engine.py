@@ -42,6 +42,7 @@ LOG = logging.getLogger(__name__)
 
 ARMS_IN_FLIGHT = 2
 """Arms whose low-voltage solutions the shards hold at once: one is solved above while the shards work on the other."""
+CHECKPOINTS_KEPT = 2
 CHECKPOINT_SHARE = 0.05
 """Checkpoints may cost at most this share of the time since the last one."""
 
@@ -175,10 +176,11 @@ class Engine:
 
     def _resume_points(self, point: PointPlan, replicate: int) -> Iterator[tuple[int, Commit | None]]:
         """First block to simulate and the commit whose checkpoint it starts from, newest first, the beginning last."""
-        for block in range(self._committed(point, replicate) - 1, -1, -1):
-            commit = self.done[BlockKey("1block", point.index, replicate, block)]
-            if commit.checkpoint:
-                yield block + 1, commit
+        blocks = range(self._committed(point, replicate) - 1, -1, -1)
+        commits = [(block, self.done[BlockKey("1block", point.index, replicate, block)]) for block in blocks]
+        # Records of older commits name checkpoints that are gone by now.
+        for block, commit in [pair for pair in commits if pair[1].checkpoint][:CHECKPOINTS_KEPT]:
+            yield block + 1, commit
         yield 0, None
 
     def _run_block(
@@ -310,7 +312,7 @@ class Engine:
         self.done[commit.key] = commit
         with_checkpoint = [key for key in sorted(self.done) if self.done[key].checkpoint]
         last = block + 1 == len(point.dates)
-        for key in with_checkpoint if last else with_checkpoint[:-2]:
+        for key in with_checkpoint if last else with_checkpoint[:-CHECKPOINTS_KEPT]:
             for record in self.done[key].checkpoint:
                 self.storage.delete(record.path)
             old = self.done[key]
