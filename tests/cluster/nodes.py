@@ -57,13 +57,14 @@ class Cluster:
 
     def kill(self, name: str) -> None:
         """Kill -9 of a node's raylet, as when a machine goes."""
-        for folder in Path("/proc").glob("[0-9]*"):
+        mine = self.nodes[name].pid
+        for status in Path("/proc").glob("[0-9]*/status"):
             try:
-                words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                text = status.read_text()
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            if words[0].endswith("raylet/raylet") and f"--node-name={name}" in words and self.address in str(words):
-                os.kill(int(folder.name), signal.SIGKILL)
+            if "Name:\traylet\n" in text and f"PPid:\t{mine}\n" in text:
+                os.kill(int(status.parent.name), signal.SIGKILL)
                 return
         raise AssertionError(f"no raylet of node {name}")
 
