@@ -114,7 +114,6 @@ def _note_interruption(job: _Job) -> None:
     """Say in the manifest that the run stopped, unless a newer attempt owns the folder or nothing can be written."""
     job.manifest.status = "interrupted"
     try:
-        check_not_fenced(job.folder.storage, job.folder.attempt)
         job.manifest.write(job.folder.storage)
     except (FencedError, StorageError) as error:
         LOG.warning("the manifest is left as it is: %s", error)

@@ -12,6 +12,7 @@ from typing import Any
 
 from twin import __version__
 from twin.kernels import instruction_set
+from twin.results.commits import check_not_fenced
 from twin.results.storage import Storage
 
 PACKAGES = (
@@ -61,7 +62,14 @@ class Manifest:
     digest: dict[str, str] = field(default_factory=dict)
 
     def write(self, storage: Storage) -> None:
-        """Write the manifest; the newest content replaces the old."""
+        """Write the manifest; the newest content replaces the old.
+
+        Raises
+        ------
+        FencedError
+            If a newer attempt owns the folder: a driver that comes back must not undo what that one says.
+        """
+        check_not_fenced(storage, self.attempts)
         storage.replace_json("manifest.json", asdict(self))
 
     def note_compilation(self, seconds: float) -> None:
