@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import signal
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import Any, NoReturn
 
@@ -39,6 +42,17 @@ REMIND_EVERY_S = 60.0
 LOOK_EVERY_S = 2.0
 """A death is seen after this time at most, even while other shards are busy."""
 DEAD = (RayActorError, ObjectLostError, NodeDiedError, WorkerCrashedError, OutOfMemoryError)
+
+
+@contextmanager
+def _stop_signal_kept() -> Iterator[None]:
+    """Keep the handling of SIGTERM, which Ray replaces by one that ends the process at once, with a stack trace."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 class RayPlace:
@@ -79,22 +93,26 @@ class RayPlace:
             return
         target = self.address or os.environ.get("RAY_ADDRESS")
         try:
-            if target:
-                ray.init(address=target, logging_level=logging.WARNING, log_to_driver=False)
-                return
-            # Asked for as local, so that a stray cluster on this machine is never joined by accident.
-            ray.init(
-                address="local",
-                num_cpus=max(asked or 1, os.cpu_count() or 1),
-                include_dashboard=False,
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-                _node_ip_address="127.0.0.1",
-            )
-            self.started_here = True
+            with _stop_signal_kept():
+                self._start(target, asked)
         except (ConnectionError, RuntimeError, OSError, RayError) as error:
             where = f"join the Ray cluster at {target}" if target else "start Ray on this machine"
             raise ClusterError(f"cannot {where}: {error}; check --address and `ray status`") from error
+
+    def _start(self, target: str | None, asked: int | None) -> None:
+        if target:
+            ray.init(address=target, logging_level=logging.WARNING, log_to_driver=False)
+            return
+        # Asked for as local, so that a stray cluster on this machine is never joined by accident.
+        ray.init(
+            address="local",
+            num_cpus=max(asked or 1, os.cpu_count() or 1),
+            include_dashboard=False,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+            _node_ip_address="127.0.0.1",
+        )
+        self.started_here = True
 
     def open(self, specs: Sequence[ShardSpec], shared: Shared) -> RayBackend:
         """Start a fleet."""
