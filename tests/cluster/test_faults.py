@@ -96,7 +96,7 @@ def test_a_shard_that_dies_again_and_again_ends_the_run(tmp_path):
 
 
 @pytest.mark.cluster
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [11])
 def test_random_kills_change_no_bit(digest, tmp_path, seed):
     """An actor, then the driver with its actors alive, each at a moment drawn from the seed; then other shards."""
     draw = random.Random(seed)
