@@ -22,7 +22,6 @@ from twin.analysis import analyse
 from twin.analysis.left_out import left_out
 from twin.cluster.backend import Workplace, workplace
 from twin.errors import FencedError, RunInterrupted, StorageError, TwinError
-from twin.kernels import compile_seconds
 from twin.loading import mean_field_study
 from twin.progress import Reporter, Silent, reporter
 from twin.recovery import Loss, keep_going
@@ -33,7 +32,7 @@ from twin.results.schema import arrow_schema
 from twin.results.storage import Storage
 from twin.scenario import Scenario, dump_resolved, scenario_hash
 from twin.simulation.engine import Engine
-from twin.simulation.manifest import Manifest, Stopwatch, process_usage
+from twin.simulation.manifest import Manifest, Stopwatch, Usage, process_usage
 from twin.simulation.predict import comparison, measured_numbers, predicted_numbers, prediction
 from twin.simulation.prepare import Prepared, prepare, wanted_tables
 from twin.simulation.price_tables import group_weights, prices_table
@@ -80,7 +79,7 @@ def run_scenario(scenario: Scenario, options: RunOptions | None = None, console:
         when the run can be resumed.
     """
     options = options or RunOptions()
-    began = time.perf_counter()
+    began, before = time.perf_counter(), process_usage()
     check_weather(scenario)
     identity = scenario_hash(scenario)
     out = options.out or default_out(scenario.name)
@@ -91,7 +90,7 @@ def run_scenario(scenario: Scenario, options: RunOptions | None = None, console:
     manifest = Manifest(scenario.name, identity, scenario.seed, options.command)
     manifest.attempts, manifest.backend = folder.attempt, options.backend
     manifest.write(folder.storage)
-    job = _Job(scenario, options, out, folder, manifest, reporter(console) if console else Silent(), began)
+    job = _Job(scenario, options, out, folder, manifest, reporter(console) if console else Silent(), began, before)
     go_on = options.command.removesuffix(" --resume").replace(" --resume ", " ").replace(f" --out {out}", "")
     with _logging_to(out), _stop_signals():
         try:
@@ -130,6 +129,7 @@ class _Job:
     manifest: Manifest
     progress: Reporter
     began: float
+    before: Usage
 
     def run(self) -> RunSummary:
         """Run to the end; where workers die on the way, go on with those that are left."""
@@ -150,7 +150,7 @@ class _Job:
             note = {"lost": loss.what, "attempt": self.folder.attempt, "commits": committed, "shards": shards}
             self.manifest.recoveries.append(note)
         return _run(
-            self.scenario, place, self.out, self.folder, self.manifest, self.progress, self.began
+            self.scenario, place, self.out, self.folder, self.manifest, self.progress, self.began, self.before
         )  # fmt: skip
 
     def _take_over(self) -> None:
@@ -165,7 +165,7 @@ class _Job:
 
 def _run(
     scenario: Scenario, place: Workplace, out: str, folder: RunFolder, manifest: Manifest, progress: Reporter,
-    began: float,
+    began: float, before: Usage,
 ) -> RunSummary:  # fmt: skip
     storage = folder.storage
     progress.phase(f"building the grid and the population of {scenario.name}")
@@ -189,8 +189,7 @@ def _run(
     except BaseException:
         prepared.backend.close()
         raise
-    usage = prepared.close()
-    manifest.cpu_s, manifest.peak_rss_bytes = _usage(usage)
+    manifest.note_usage(before, [*prepared.close(), process_usage()])
     progress.phase("comparing the arms")
     with Stopwatch(manifest.wall_s, "report"):
         _commit_analysis(storage, folder, out, manifest, estimates, bands)
@@ -267,7 +266,6 @@ def _finish(out: str, folder: RunFolder, manifest: Manifest, progress: Reporter,
         report = write_report(open_run(out), Path(out) / "report.html") if "://" not in out else None
     wall = time.perf_counter() - began
     manifest.wall_s["total"] = wall
-    manifest.note_compilation(compile_seconds())
     manifest.measured = measured_numbers(manifest, open_run(out).commits)
     manifest.write(storage)
     code = EXIT_FAILED_SOLVES if manifest.failed_solves else EXIT_DONE
@@ -312,12 +310,6 @@ def run(scenario: Scenario | str | Path, **options: Any) -> Run:
 
     loaded = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
     return open_run(run_scenario(loaded, RunOptions(**options)).path)
-
-
-def _usage(shards: list[tuple[float, int]]) -> tuple[float, int]:
-    """CPU seconds and peak memory of all processes together; shards in this process count once."""
-    processes = {process_usage(), *shards}
-    return sum(cpu for cpu, _ in processes), sum(rss for _, rss in processes)
 
 
 class _QuietFile(logging.FileHandler):

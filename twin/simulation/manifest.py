@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
+import socket
 import sys
 import time
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, NamedTuple
 
 from twin import __version__
-from twin.kernels import instruction_set
+from twin.kernels import compile_seconds, instruction_set
 from twin.results.commits import check_not_fenced
 from twin.results.storage import Storage
 
@@ -72,9 +74,14 @@ class Manifest:
         check_not_fenced(storage, self.attempts)
         storage.replace_json("manifest.json", asdict(self))
 
-    def note_compilation(self, seconds: float) -> None:
-        """Keep the longest compilation of any process."""
-        self.wall_s["compile"] = max(self.wall_s["compile"], seconds)
+    def note_usage(self, before: Usage, after: list[Usage]) -> None:
+        """Take up what the processes of this attempt have used, this one since ``before``; each counts once."""
+        processes = {usage.process: usage for usage in after}
+        own = processes.pop(before.process)
+        self.cpu_s = own.cpu_s - before.cpu_s + sum(usage.cpu_s for usage in processes.values())
+        self.peak_rss_bytes = own.peak_rss_bytes + sum(usage.peak_rss_bytes for usage in processes.values())
+        compiled = [own.compile_s - before.compile_s, *(usage.compile_s for usage in processes.values())]
+        self.wall_s["compile"] = max(self.wall_s["compile"], *compiled)
 
     def note_balance(self, level: str, closure: float, closure_limit: float) -> None:
         """Keep the largest closure gap seen at a level."""
@@ -100,11 +107,23 @@ def versions() -> dict[str, str]:
     return found
 
 
-def process_usage() -> tuple[float, int]:
-    """CPU seconds and peak memory [bytes] of this process."""
+class Usage(NamedTuple):
+    """What one process has used of its machine since it began."""
+
+    process: tuple[str, int]
+    """Machine and process number."""
+    cpu_s: float
+    peak_rss_bytes: int
+    compile_s: float
+    """Spent compiling kernels. [s]"""
+
+
+def process_usage() -> Usage:
+    """What this process has used so far."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     scale = 1 if sys.platform == "darwin" else 1024
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * scale
+    process = (socket.gethostname(), os.getpid())
+    return Usage(process, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * scale, compile_seconds())
 
 
 class Stopwatch:

@@ -22,6 +22,7 @@ from twin.powerflow.upper import UpperGrid
 from twin.results.storage import FileRecord
 from twin.scenario.schema import Scenario
 from twin.simulation.border import N_STRATA, Layout
+from twin.simulation.manifest import Usage
 from twin.simulation.messages import BuildAnswer
 from twin.simulation.own_border import FixedSources
 from twin.simulation.own_grid import OwnGrid, layout_own, own_state
@@ -91,10 +92,10 @@ class Prepared:
         dates = self.points[0].dates
         return dates[0].day == 1 and dates[-1] == month_end(dates[-1])
 
-    def close(self) -> list[tuple[float, int]]:
+    def close(self) -> list[Usage]:
         """Ask the shards' processes what they used, and let them go."""
         try:
-            usage: list[tuple[float, int]] = self.backend.call("usage", [()] * self.backend.n_shards, "usage")
+            usage: list[Usage] = self.backend.call("usage", [()] * self.backend.n_shards, "usage")
         finally:
             self.backend.close()
         return usage

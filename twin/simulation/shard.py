@@ -29,7 +29,7 @@ from twin.simulation.border import WIDE_LIMIT_PU
 from twin.simulation.checkpoint import read_meters, write_meters
 from twin.simulation.consumer_tables import static_files
 from twin.simulation.harvest import mean_field_answer
-from twin.simulation.manifest import process_usage
+from twin.simulation.manifest import Usage, process_usage
 from twin.simulation.messages import (
     AcceptAnswer,
     ArmAnswer,
@@ -215,6 +215,6 @@ class Shard:
         answer = self.mean_solver.solve(self.mean_block, question)[0]
         return mean_field_answer(self.population, self.mean_block, answer, self.mean_solver.hours)
 
-    def usage(self) -> tuple[float, int]:
-        """CPU seconds and peak memory [bytes] of the process that holds this shard."""
+    def usage(self) -> Usage:
+        """What the process that holds this shard has used of its machine."""
         return process_usage()
