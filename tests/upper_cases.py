@@ -14,7 +14,10 @@ from twin.grid.transmission_check import BlockInputs
 from twin.grid.transmission_full import PssColumns
 from twin.grid.transmission_reinforce import build_transmission
 from twin.grid.transmission_upper import upper_grid
-from twin.powerflow.upper import UpperGrid
+from twin.powerflow.upper import UpperGrid, UpperResult
+from twin.powerflow.upper_controls import Measured, Trajectory
+from twin.powerflow.upper_ehv import BAD_INPUT, DIVERGED
+from twin.powerflow.upper_trees import SWEEP_DIVERGED, Positions
 
 
 def household_loads(peak_mw: float = 8400.0) -> GssLoads:
@@ -85,7 +88,7 @@ def block(peak_kw: np.ndarray, level: np.ndarray, exponent: float = 1.2) -> Bloc
 
 
 def small_grid(
-    plant_mvar: float = 500.0, length_km: float = 20.0, tie_mvar: float = 500.0
+    plant_mvar: float = 500.0, length_km: float = 20.0, tie_mvar: float = 500.0, reactor_steps: int = 0
 ) -> tuple[pp.pandapowerNet, PssColumns, UpperGrid]:
     """A tie at 132 kV, a line to a plant's bus, and there one GSS with two PSS, the second behind the first."""
     net = pp.create_empty_network(sn_mva=100.0)
@@ -110,6 +113,10 @@ def small_grid(
     )  # fmt: skip
     pp.create_load(net, low, p_mw=0.0, q_mvar=0.0, name="HUB", type="gss")
     pp.create_shunt(net, low, q_mvar=-5.0, vn_kv=33.0, step=4, max_step=4, name="HUB", kind="capacitor", line=-1)
+    pp.create_shunts(
+        net, [hub], q_mvar=25.0, p_mw=0.0, vn_kv=132.0, step=0, max_step=reactor_steps, name=["bus reactor of HUB"],
+        kind="switched reactor", line=-1,
+    )  # fmt: skip
     wolf = conductor_code("ACSR Wolf")
     pss = PssColumns(
         ("HUB",), np.zeros(2, np.int32), np.array([-1, 0], np.int32), np.array([8.0, 5.0]), np.full(2, wolf, np.int32),
@@ -123,3 +130,26 @@ def small_block(p_kw: list[list[float]], exponent: float = 0.0) -> BlockInputs:
     p = np.array(p_kw)
     ones = np.ones_like(p)
     return BlockInputs(p, 0.3 * p, exponent * ones, exponent * ones, ones)
+
+
+def scanned_again(grid: UpperGrid, result: UpperResult) -> np.ndarray:
+    """Where a device would move if a solved block, begun at rest, were scanned once more. (n_gss, steps)"""
+    steps, n_gss = len(result.status), len(grid.wiring.gss_bus)
+    step_min = 1440.0 / steps
+    gss_of_pss = np.repeat(np.arange(n_gss), np.diff(grid.trees.ptr))[grid.trees.node_11]
+    track = Trajectory(
+        grid.controls,
+        gss_of_pss,
+        grid.resting_positions(),
+        None,
+        step_min,
+        step_min * np.arange(steps),
+        np.zeros(n_gss),
+    )
+    track.at = Positions(*(part.copy() for part in result.positions_by_step))
+    shown = Measured(
+        result.gss_vm_pu, result.gss_q_mvar / grid.model.base_mva, result.v_pss_pu,
+        result.vm_ehv_pu[grid.wiring.reactor_bus],
+    )  # fmt: skip
+    unknown = (result.gss_status == SWEEP_DIVERGED) | np.isin(result.status, [DIVERGED, BAD_INPUT])
+    return track.rescan(shown, unknown, first=False, with_reactors=True)

@@ -17,6 +17,7 @@ from twin.grid.transmission_check import PandapowerNewton, check_against_pandapo
 from twin.grid.transmission_full import full_net
 from twin.grid.transmission_reinforce import build_transmission, bus_loads_pu, scaled, solve_point
 from twin.grid.transmission_upper import upper_grid
+from twin.powerflow.upper import PANDAPOWER
 from twin.powerflow.upper_ehv import EhvSolver
 
 PEAK, TROUGH = 0, 1
@@ -99,8 +100,8 @@ def test_everything_in_service_is_supplied_and_33_kv_is_radial(solved):
 def test_pandapower_as_the_engine_gives_the_same(solved):
     net, _, grid, inputs, result = solved
     one = replace(inputs, **{key: value[:, :2] for key, value in vars(inputs).items()})
-    other = one.solved_by(replace(grid, solver=EhvSolver(grid.model, PandapowerNewton(net)), engine="pandapower"))
-    assert other.engine == "pandapower"
+    other = one.solved_by(replace(grid, solver=EhvSolver(grid.model, PandapowerNewton(net)), engine=PANDAPOWER))
+    assert other.engine == PANDAPOWER
     np.testing.assert_allclose(other.v_pss_pu, result.v_pss_pu[:, :2], atol=1e-7)
 
 

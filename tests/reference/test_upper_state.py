@@ -6,6 +6,7 @@ import pytest
 from twin.datapack import kinds
 from twin.grid.state import build_state
 from twin.grid.transmission_loads import build_upper, design_block, ehv_loads, gss_loads
+from twin.powerflow.upper import BUNDLED
 
 KW_BY_GROUP = {"home": 0.3, "farm": 2.0, "ht": 100.0, "traction": 9000.0}
 
@@ -30,7 +31,7 @@ def test_loads_are_those_of_the_state(state):
 
 def test_it_is_pandapowers_solution_at_design_peak_and_trough(upper):
     assert upper.difference_pu < 1e-6
-    assert upper.grid.engine == "lightsim2grid"
+    assert upper.grid.engine == BUNDLED
 
 
 def test_it_carries_the_design_peak_and_trough(state, upper):

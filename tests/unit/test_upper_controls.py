@@ -4,29 +4,25 @@ import numpy as np
 import pytest
 
 from tests.upper_cases import small_block, small_grid
-from twin.grid.transmission_upper import control_rules
-from twin.powerflow.upper_sweep import capacitor_moves, tap_moves
-
-
-@pytest.mark.parametrize(
-    ("value", "moves"),
-    [(1.02, 0), (1.0075, 0), (1.0325, 0), (1.0074, 1), (0.9951, 1), (0.994, 2), (1.0326, -1), (1.0451, -2)],
-)
-def test_a_tap_moves_as_few_steps_as_bring_it_back_into_its_band(value, moves):
-    assert tap_moves(value, 1.02, 0.0125, 0.0125) == moves
-
-
-@pytest.mark.parametrize(
-    ("q", "moves"), [(3.5, 0), (3.6, 1), (8.5, 1), (8.6, 2), (-3.5, 0), (-3.6, -1), (-8.6, -2), (0.0, 0)]
-)
-def test_capacitors_switch_whole_steps(q, moves):
-    assert capacitor_moves(q, 3.5, -3.5, 5.0) == moves
+from twin.powerflow.controls import moves
 
 
 def test_capacitor_band_is_wider_than_a_step_and_tap_band_than_half_a_step():
-    rules = control_rules(100.0)
-    assert rules.cap_on - rules.cap_off > rules.cap_step
-    assert 2 * rules.deadband > rules.tap_step
+    controls = small_grid()[2].controls
+    for group, width in (
+        (controls.capacitors.steppers, controls.capacitors.step_pu),
+        (controls.gss_taps, controls.tap_step),
+        (controls.pss_taps, controls.tap_step),
+        (controls.reactors.steppers, -controls.reactors.steppers.effect),
+    ):
+        assert (group.high - group.low > width).all()
+
+
+@pytest.mark.parametrize(
+    ("q", "expected"), [(3.5, 0), (3.6, 1), (8.5, 1), (8.6, 2), (-3.5, 0), (-3.6, -1), (-8.6, -2), (0.0, 0)]
+)
+def test_capacitors_switch_whole_steps(q, expected):
+    assert moves(q, -3.5, 3.5, -5.0) == expected
 
 
 @pytest.fixture(scope="module")

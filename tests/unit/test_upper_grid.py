@@ -1,13 +1,16 @@
 """`UpperGrid` on a small hand-made grid: hand solution, load law, ledger, statuses, same bits."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tests.upper_cases import small_block, small_grid
-from twin.powerflow.upper import BAD_INPUT, STATUS
-from twin.powerflow.upper_sweep import SWEEP_DIVERGED, continued_power
+from twin.grid.transmission_check import check_against_pandapower
+from twin.powerflow.upper import STATUS
+from twin.powerflow.upper_ehv import BAD_INPUT
+from twin.powerflow.upper_trees import CONTROLS_UNSETTLED, SWEEP_DIVERGED
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +45,6 @@ def test_loads_follow_their_law(grid):
     assert load_mw != pytest.approx(13.0, abs=0.05)
 
 
-@pytest.mark.parametrize("n", [0.0, 1.0, 1.7, 3.0])
-def test_the_power_continues_from_its_last_value(n):
-    assert continued_power(1.05**n, 1e-3, n) == pytest.approx((1.05 * 1.001) ** n, rel=1e-11)
-
-
 def test_sent_is_load_and_losses(grid):
     result = small_block([[8000.0, 3000.0], [5000.0, 1000.0]], exponent=1.0).solved_by(grid)
     assert np.abs(result.closure).max() < 1e-8
@@ -61,15 +59,34 @@ def test_plants_follow_the_load_and_the_tie_takes_the_rest(grid):
     assert result.tie_mw[0] == pytest.approx(result.sent_mw[0] - 0.55 * 20.0)
 
 
-def test_a_step_without_solution_is_a_status_and_leaves_its_neighbours_alone(grid):
-    alone = small_block([[8000.0, 6000.0], [5000.0, 3000.0]]).solved_by(grid)
-    beside = small_block([[8000.0, 5e6, 6000.0], [5000.0, 0.0, 3000.0]]).solved_by(grid)
-    assert beside.status[[0, 2]].tolist() == [0, 0]
-    assert beside.status[1] != 0
-    assert STATUS[int(beside.status[1])].startswith("no solution")
-    assert np.isnan(beside.loss_33kv_mw[1])
-    assert beside.v_pss_pu[0, 1] == 1.0  # as handed in
-    np.testing.assert_allclose(beside.v_pss_pu[:, 0], alone.v_pss_pu[:, 0], atol=1e-9)
+FIELDS = ("v_pss_pu", "sent_mw", "loss_ehv_mw", "gss_q_mvar", "vm_ehv_pu", "gss_loading_percent")
+
+
+def assert_same_bits(a, b, steps_a, steps_b):
+    for name in FIELDS:
+        np.testing.assert_array_equal(getattr(a, name)[..., steps_a], getattr(b, name)[..., steps_b])
+    for one, other in zip(a.positions_by_step, b.positions_by_step, strict=True):
+        np.testing.assert_array_equal(one[:, steps_a], other[:, steps_b])
+
+
+@pytest.mark.parametrize("collapse", [[5e6, 0.0], [0.0, 1.5e5], [np.nan, 1000.0]])
+def test_a_step_without_solution_is_a_status_and_changes_no_bit_of_the_others(grid, collapse):
+    """At 132 kV, in a tree, or no number: the block equals the block without that step, taps and all."""
+    p = np.array([[9000.0, 12000.0, 3000.0, 7000.0, 2000.0], [5000.0, 6000.0, 2000.0, 3500.0, 1000.0]])
+    alone = small_block(p.tolist(), exponent=0.7).solved_by(grid)
+    for at in (0, 2, 5):
+        beside = small_block(np.insert(p, at, collapse, axis=1).tolist(), exponent=0.7).solved_by(grid)
+        others = [k for k in range(6) if k != at]
+        assert beside.status[others].tolist() == [0] * 5
+        assert beside.status[at] in (1, 3, BAD_INPUT)
+        assert_same_bits(beside, alone, others, list(range(5)))
+
+
+def test_collapse_at_132_kv_has_a_cause_and_no_numbers(grid):
+    result = small_block([[8000.0, 5e6], [5000.0, 0.0]]).solved_by(grid)
+    assert STATUS[int(result.status[1])].startswith("no solution at 132 kV")
+    assert np.isnan(result.loss_33kv_mw[1])
+    assert result.v_pss_pu[0, 1] == 1.0  # as handed in
 
 
 def test_a_tree_without_solution_is_named():
@@ -105,3 +122,59 @@ def test_the_same_inputs_give_the_same_bits_whatever_came_before(grid):
     for other in (again, shipped):
         for name in ("v_pss_pu", "sent_mw", "loss_ehv_mw", "gss_q_mvar"):
             np.testing.assert_array_equal(getattr(once, name), getattr(other, name))
+
+
+def test_the_slow_way_finds_the_same(grid, monkeypatch):
+    """A step that the joint iteration does not settle goes to lightsim2grid above a sweep of the trees."""
+    inputs = small_block([[8000.0, 6000.0], [5000.0, 3000.0]], exponent=1.1)
+    quick = inputs.solved_by(grid)
+    monkeypatch.setattr(type(grid), "jointly", property(lambda _: False))
+    slow = inputs.solved_by(grid)
+    assert (slow.status == 0).all()
+    np.testing.assert_allclose(slow.v_pss_pu, quick.v_pss_pu, atol=2e-7)
+    np.testing.assert_allclose(slow.sent_mw, quick.sent_mw, atol=1e-4)
+    np.testing.assert_array_equal(slow.generators_at_limit, quick.generators_at_limit)
+
+
+def test_a_warm_start_ends_where_a_cold_one_does(grid):
+    inputs = small_block([[8000.0, 6000.0], [5000.0, 3000.0]], exponent=1.1)
+    cold = inputs.solved_by(grid)
+    warm = grid.solve(**vars(inputs), hold=cold.positions_by_step, start=cold.state)
+    np.testing.assert_allclose(warm.v_pss_pu, cold.v_pss_pu, atol=1e-9)
+    assert (warm.state.ehv.iterations <= 2).all()
+
+
+def test_reactors_hold_a_light_grid_down_and_are_pandapowers():
+    """At 1.5 MW on 250 km of 132 kV line the far end rises, and the bank pulls it back; at 35 MW it is not needed."""
+    net, pss, grid = small_grid(length_km=250.0, plant_mvar=0.0, reactor_steps=3)
+    inputs = small_block([[1000.0, 19000.0], [500.0, 16000.0]])
+    result = inputs.solved_by(grid)
+    assert (result.status == 0).all()
+    on = result.positions_by_step.reactor[0]
+    assert on[0] > on[1]
+    assert result.vm132_max[0] <= 1.045 + 0.002
+    assert check_against_pandapower(net, pss, grid, inputs, result, [0, 1]) < 1e-6
+    without = small_grid(length_km=250.0, plant_mvar=0.0)[2]
+    assert inputs.solved_by(without).vm132_max[0] > 1.05
+
+
+def test_operations_are_counted_by_substation(grid):
+    rise = np.linspace(2000.0, 14000.0, 13)
+    result = small_block([rise, 0.5 * rise]).solved_by(grid)
+    moved = result.operations
+    assert moved.pss_tap[0] == np.abs(np.diff(result.positions_by_step.pss_tap.astype(int), axis=1)).sum() > 0
+    on = result.positions_by_step.capacitor[0]
+    assert moved.capacitor[0] == on[-1] - on[0] > 0
+    assert moved.pss_tap_most[0] <= moved.pss_tap[0]
+
+
+def test_rounds_that_run_out_are_reported_and_leave_a_solution():
+    grid = small_grid()[2]
+    grid.controls = replace(grid.controls, max_rounds=1)
+    rise = np.linspace(2000.0, 14000.0, 13)
+    result = small_block([rise, 0.5 * rise]).solved_by(grid)
+    assert result.controls_unsettled == (result.gss_status == CONTROLS_UNSETTLED).sum() > 0
+    assert (result.status == 0).all()
+    assert np.abs(result.closure).max() < 1e-8
+    held = grid.solve(**vars(small_block([rise, 0.5 * rise])), hold=result.positions_by_step)
+    np.testing.assert_allclose(held.v_pss_pu, result.v_pss_pu, atol=1e-9)

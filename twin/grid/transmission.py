@@ -84,6 +84,7 @@ def new_transmission(loads: GssLoads, ehv: EhvLoads | None = None) -> pp.pandapo
     _add_plants(net, bus)
     _add_ties(net, bus)
     _add_loads(net, bus, loads, ehv or EhvLoads())
+    _add_switched_reactors(net)
     add_reactors(net)
     return net
 
@@ -288,6 +289,26 @@ def _add_loads(net: pp.pandapowerNet, bus: dict[str, int], loads: GssLoads, ehv:
         pp.create_loads(
             net, [bus[name] for name in names], p_mw=ehv.peak_mw, q_mvar=ehv.peak_mvar, name=names, type="ehv"
         )
+
+
+def _add_switched_reactors(net: pp.pandapowerNet) -> None:
+    """Bus reactors, all switched off, at the stations in service that feed the level where they stand from above."""
+    settings = assumed()["reactors"]
+    kv, step_mvar = float(settings["kv"]["value"]), float(settings["step_mvar"]["value"])
+    feeding = net.trafo[net.trafo.in_service & (net.bus.vn_kv.reindex(net.trafo.lv_bus).to_numpy() == kv)]
+    at = np.unique(feeding.lv_bus.to_numpy())
+    pp.create_shunts(
+        net,
+        at,
+        q_mvar=step_mvar,
+        p_mw=0.0,
+        vn_kv=kv,
+        step=0,
+        max_step=int(settings["steps"]["value"]),
+        name=[f"bus reactor of {net.bus.name[bus]}" for bus in at],
+        kind="switched reactor",
+        line=-1,
+    )
 
 
 def add_reactors(net: pp.pandapowerNet) -> None:

@@ -9,8 +9,9 @@ import pandapower as pp
 from numpy.typing import NDArray
 
 from twin.grid.transmission_arrays import EhvIndex, ehv_model, meshed_part
+from twin.grid.transmission_controls import switched_reactors
 from twin.grid.transmission_full import PssColumns, full_net
-from twin.powerflow.upper import UpperGrid, UpperResult
+from twin.powerflow.upper import PANDAPOWER, UpperGrid, UpperResult
 from twin.powerflow.upper_ehv import OK, EhvSolver, Pattern
 from twin.units import KW_PER_MW
 
@@ -77,6 +78,8 @@ def _set_positions(full: pp.pandapowerNet, pss: PssColumns, result: UpperResult,
     capacitors = full.shunt.index[full.shunt.kind == "capacitor"]
     rows = np.array([order[name] for name in full.shunt.name[capacitors]])
     full.shunt.loc[capacitors, "step"] = result.positions_by_step.capacitor[rows, step].astype(np.int64)
+    reactors = switched_reactors(full).index
+    full.shunt.loc[reactors, "step"] = result.positions_by_step.reactor[:, step].astype(np.int64)
 
 
 def _set_generators(full: pp.pandapowerNet, index: EhvIndex, grid: UpperGrid, result: UpperResult, step: int) -> None:
@@ -131,15 +134,14 @@ def checked(
 ) -> tuple[UpperGrid, UpperResult, float]:
     """Solve a first block, compare its highest and lowest step with pandapower, and fall back to its Newton if need be.
 
-    Returns the grid to go on with (its ``engine`` says which), the result, and the difference found with
-    lightsim2grid. [pu]
+    Returns the grid to go on with (its ``engine`` says which), the result, and the difference found before. [pu]
     """
     result = inputs.solved_by(grid)
     total = inputs.p_kw.sum(axis=0)
     steps = sorted({int(np.argmax(total)), int(np.argmin(total))})
     difference = check_against_pandapower(net, pss, grid, inputs, result, steps)
     if difference > AGREEMENT_PU:
-        grid = replace(grid, solver=EhvSolver(grid.model, PandapowerNewton(net)), engine="pandapower")
+        grid = replace(grid, solver=EhvSolver(grid.model, PandapowerNewton(net)), engine=PANDAPOWER)
         result = inputs.solved_by(grid)
     return grid, result, difference
 

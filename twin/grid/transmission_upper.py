@@ -12,12 +12,12 @@ from pandapower.pypower.makeYbus import branch_vectors
 from twin.errors import NetworkError, Problem
 from twin.grid.transmission import EhvLoads, bus_name
 from twin.grid.transmission_arrays import EhvIndex, ehv_model, pandapower_case
-from twin.grid.transmission_data import assumed_value
+from twin.grid.transmission_controls import control_devices, switched_reactors
 from twin.grid.transmission_dispatch import plant_fraction
 from twin.grid.transmission_full import PssColumns, full_net
 from twin.powerflow.upper import UpperGrid, Wiring
 from twin.powerflow.upper_ehv import EhvModel, EhvSolver
-from twin.powerflow.upper_trees import Rules, Trees
+from twin.powerflow.upper_trees import Trees
 
 
 def schedule_mw(load_mw: NDArray[np.float64], share_mw: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -32,26 +32,8 @@ def upper_grid(net: pp.pandapowerNet, pss: PssColumns, ehv: EhvLoads | None = No
     """
     model, index = ehv_model(net)
     trees = build_trees(net, pss, model.base_mva)
-    return UpperGrid(
-        model, trees, control_rules(model.base_mva), wiring(net, pss, model, index, ehv or EhvLoads()), EhvSolver(model)
-    )
-
-
-def control_rules(base_mva: float) -> Rules:
-    """Rules of taps and capacitors from the assumed numbers, in pu of ``base_mva``."""
-    return Rules(
-        tap_step=float(assumed_value("taps", "step_percent")) / 100.0,
-        tap_most=int(assumed_value("taps", "max_steps")),
-        gss_target=float(assumed_value("taps", "gss_target_pu")),
-        pss_target=float(assumed_value("taps", "pss_target_pu")),
-        deadband=float(assumed_value("taps", "deadband_pu")),
-        cap_step=float(assumed_value("capacitors", "step_mvar")) / base_mva,
-        cap_on=float(assumed_value("capacitors", "on_mvar")) / base_mva,
-        cap_off=float(assumed_value("capacitors", "off_mvar")) / base_mva,
-        hysteresis=float(assumed_value("taps", "hysteresis_pu")),
-        cap_hysteresis=float(assumed_value("capacitors", "hysteresis_mvar")) / base_mva,
-        max_rounds=int(assumed_value("taps", "max_rounds")),
-    )
+    controls = control_devices(net, pss, model.base_mva)
+    return UpperGrid(model, trees, controls, wiring(net, pss, model, index, ehv or EhvLoads()), EhvSolver(model))
 
 
 def wiring(net: pp.pandapowerNet, pss: PssColumns, model: EhvModel, index: EhvIndex, ehv: EhvLoads) -> Wiring:
@@ -80,6 +62,7 @@ def wiring(net: pp.pandapowerNet, pss: PssColumns, model: EhvModel, index: EhvIn
     return Wiring(
         gss_bus=index.bus[gss.hv_bus.to_numpy()],
         ehv_bus=ehv_bus,
+        reactor_bus=index.bus[switched_reactors(net).bus.to_numpy()],
         export=export,
         rating=rating / model.base_mva,
         is_line=is_line,
@@ -124,7 +107,6 @@ def build_trees(net: pp.pandapowerNet, pss: PssColumns, base_mva: float) -> Tree
     branch[node_33 + 1] = n_line + full.trafo.index.get_indexer(full.pss.trafo)
     is_11[node_33 + 1] = True
     constants = _chain_constants(pandapower_case(full)["branch"], branch)
-    capacitor = net.shunt[net.shunt.kind == "capacitor"].set_index("name").max_step.loc[list(pss.gss_id)]
     k, z, c, d = constants
     return Trees(
         ptr,
@@ -136,13 +118,12 @@ def build_trees(net: pp.pandapowerNet, pss: PssColumns, base_mva: float) -> Tree
         c,
         d,
         gss_rating=(full.trafo.sn_mva * full.trafo.parallel).to_numpy()[of_gss] / base_mva,
-        capacitors=capacitor.to_numpy(dtype=np.int32),
         node_11=(node_33 + 1).astype(np.int32),
     )
 
 
 def _chain_constants(table: NDArray[np.complex128], branch: NDArray[np.int64]) -> tuple[NDArray[np.complex128], ...]:
-    """k, z, c, d of every node's branch (see `twin.powerflow.upper_sweep`); a head (-1) gets a through connection."""
+    """k, z, c, d of every node's branch (see `twin.powerflow.upper_trees`); a head (-1) gets a through connection."""
     y_tt, y_ff, y_ft, y_tf = (part[np.maximum(branch, 0)] for part in branch_vectors(table, len(table)))
     head = branch < 0
     k, z, c, d = -y_tf / y_tt, 1.0 / y_tt, y_ff - y_ft * y_tf / y_tt, -y_ft / y_tt

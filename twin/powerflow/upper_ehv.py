@@ -76,13 +76,15 @@ class EhvModel:
 
 @dataclass
 class EhvState:
-    """Solution of a block: arrays (n_buses, steps), (n_gens, steps) and (steps,). Reused as the next start."""
+    """Solution of a block: arrays (n_buses, steps), (n_gens, steps) and (steps,). Reused as the next start. [pu]"""
 
     v: ComplexArray
     gen_s: ComplexArray
     at_limit: NDArray[np.int8]
     status: NDArray[np.uint8]
     iterations: NDArray[np.int32]
+    slack: FloatArray
+    """Sum of what the slack carries beyond its schedule."""
 
     @staticmethod
     def fresh(model: EhvModel, steps: int) -> EhvState:
@@ -94,6 +96,7 @@ class EhvState:
             np.zeros((n_gens, steps), dtype=np.int8),
             np.zeros(steps, dtype=np.uint8),
             np.zeros(steps, dtype=np.int32),
+            np.zeros(steps),
         )
 
 
@@ -223,7 +226,7 @@ class EhvSolver:
         else:
             state.status[step] = LIMITS_UNSETTLED
         state.v[:, step], state.gen_s[:, step], state.at_limit[:, step] = v, s_gen, at_limit
-        state.iterations[step] = iterations
+        state.iterations[step], state.slack[step] = iterations, total
 
     def _newton(
         self,

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
+SWEEP_OK, SWEEP_DIVERGED, CONTROLS_UNSETTLED = 0, 1, 2
+"""Status of a tree at a step."""
 
 
 class Trees(NamedTuple):
@@ -36,26 +38,19 @@ class Trees(NamedTuple):
     """[-]"""
     gss_rating: FloatArray
     """Of all transformers of a GSS. [pu]"""
-    capacitors: NDArray[np.int32]
-    """Steps installed at the 33 kV bus of a GSS."""
     node_11: NDArray[np.int32]
     """Node of the 11 kV bus of each PSS. [n_pss]"""
 
 
-class Rules(NamedTuple):
-    """When tap changers and capacitors move. Voltages [pu], reactive powers [pu of the trees' power base]."""
+class StepSizes(NamedTuple):
+    """What one step of position changes."""
 
-    tap_step: float
-    tap_most: int
-    gss_target: float
-    pss_target: float
-    deadband: float
-    cap_step: float
-    cap_on: float
-    cap_off: float
-    hysteresis: float
-    cap_hysteresis: float
-    max_rounds: int
+    tap: float
+    """Ratio. [-]"""
+    capacitor: float
+    """Susceptance at 33 kV. [pu]"""
+    reactor: float
+    """Susceptance at 132 kV and above, below 0. [pu]"""
 
 
 class Loads(NamedTuple):
@@ -71,18 +66,32 @@ class Loads(NamedTuple):
 
 
 class Positions(NamedTuple):
-    """Positions by step: (n_gss, steps), (n_gss, steps), (n_pss, steps). A higher tap lowers the voltage."""
+    """Positions by step: (n_gss, steps), (n_gss, steps), (n_pss, steps), (n_reactors, steps).
+
+    A higher tap lowers the voltage.
+    """
 
     gss_tap: NDArray[np.int8]
     capacitor: NDArray[np.int8]
     pss_tap: NDArray[np.int8]
+    reactor: NDArray[np.int8]
+
+
+class Waits(NamedTuple):
+    """For how many steps a quantity has been above (below: negative) its band, by device as in `Positions`. (n,)"""
+
+    gss_tap: NDArray[np.int16]
+    capacitor: NDArray[np.int16]
+    pss_tap: NDArray[np.int16]
+    reactor: NDArray[np.int16]
 
 
 class SweepOut(NamedTuple):
     """Results of the trees, (n_gss, steps) unless said; power in pu, toward the consumer."""
 
-    v: ComplexArray
+    v_re: FloatArray
     """Voltages (n_nodes, steps), the head at angle 0; NaN without solution. The start of the next call."""
+    v_im: FloatArray
     p_head: FloatArray
     """Into the GSS transformers at 132 kV."""
     q_head: FloatArray
@@ -103,13 +112,18 @@ class SweepOut(NamedTuple):
     slope_q: FloatArray
     """``dQ / d ln V`` at the head from loads and capacitors, without losses."""
     status: NDArray[np.uint8]
-    sweeps: NDArray[np.int32]
 
 
 def sweep_out(trees: Trees, steps: int) -> SweepOut:
     """Empty results; voltages start as NaN, which makes the first call start without any current."""
     n_gss = len(trees.ptr) - 1
-    dtypes = dict.fromkeys(SweepOut._fields, np.float64) | {"status": np.uint8, "sweeps": np.int32}
+    dtypes = dict.fromkeys(SweepOut._fields, np.float64) | {"status": np.uint8}
     columns: dict[str, Any] = {name: np.zeros((n_gss, steps), dtype=dtype) for name, dtype in dtypes.items()}
-    columns["v"] = np.full((len(trees.parent), steps), np.nan + 0j)
+    columns["v_re"], columns["v_im"] = (np.full((len(trees.parent), steps), np.nan) for _ in range(2))
     return SweepOut(**columns)
+
+
+def first_steps(out: SweepOut, steps: int) -> SweepOut:
+    """Views of the first steps of padded results."""
+    parts: Any = (part[:, :steps] for part in out)
+    return SweepOut(*parts)

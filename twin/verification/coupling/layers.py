@@ -6,17 +6,18 @@ and again only where its voltage turns out more than a limit away (design, secti
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.grid.transmission_upper import build_trees, control_rules
+from twin.grid.transmission_controls import control_devices
+from twin.grid.transmission_upper import build_trees
 from twin.powerflow.lv import lv_options
 from twin.powerflow.radial import radial_options
 from twin.powerflow.tile_book import TileBook, carried_low_pu, tile_book
-from twin.powerflow.upper_sweep import FROZEN, SETTLE, SWEEP_OK, solve_trees
-from twin.powerflow.upper_trees import Loads, Positions, SweepOut, Trees, sweep_out
+from twin.powerflow.upper_alone import solve_alone
+from twin.powerflow.upper_trees import SWEEP_OK, Loads, Positions, SweepOut, Trees
 from twin.simulation.border import WIDE_LIMIT_PU
 from twin.simulation.feeder_block import FeederSolver, Solvers
 from twin.simulation.harvest import DT_COLUMNS, feeder_results, feeder_slopes
@@ -63,13 +64,13 @@ class Layers:
     trees: Trees
     above: SweepOut
     positions: Positions
-    moved_pu: list[float] = field(default_factory=list)
+    moved_pu: list[float]
     """Largest move of any PSS's voltage, exchange by exchange. [pu]"""
 
     @property
     def v_pss_pu(self) -> NDArray[np.float64]:
         """Voltage of the 11 kV buses, [n_pss, steps]."""
-        return np.abs(self.above.v[self.trees.node_11])
+        return np.hypot(self.above.v_re[self.trees.node_11], self.above.v_im[self.trees.node_11])
 
     @property
     def largest_offset_pu(self) -> float:
@@ -93,27 +94,24 @@ def _iterate(tree: Tree, limit_pu: float, solvers: Solvers) -> Layers:
     """Feeders and 33 kV tree in turn until no PSS voltage moves; taps and capacitors stay after the first exchange."""
     steps, n_pss = tree.steps, len(tree.pss.gss)
     base_mva = tree.above.sn_mva
-    trees, rules = build_trees(tree.above, tree.pss, base_mva), control_rules(base_mva)
-    rest = Positions(np.zeros((1, 1), np.int8), np.zeros((1, 1), np.int8), np.zeros((n_pss, 1), np.int8))
-    at = Positions(*(np.repeat(column, steps, axis=1) for column in rest))
-    above, source = sweep_out(trees, steps), np.full((1, steps), SOURCE_PU)
+    trees, controls = build_trees(tree.above, tree.pss, base_mva), control_devices(tree.above, tree.pss, base_mva)
+    source = np.full((1, steps), SOURCE_PU)
     solver = FeederSolver([feeder.net for feeder in tree.feeders], steps, solvers)
-    layers = Layers([_begin(feeder, steps) for feeder in tree.feeders], trees, above, at)
-    v = np.full((n_pss, steps), EXPECTED_PU)
+    feeders, moved_pu = [_begin(feeder, steps) for feeder in tree.feeders], list[float]()
+    v, held = np.full((n_pss, steps), EXPECTED_PU), None
     for turn in range(MOST_EXCHANGES):
-        for one in layers.feeders:
+        for one in feeders:
             _settle(solver, one, v[one.feeder.pss], limit_pu, first=turn == 0)
-        loads = _loads(layers.feeders, v, base_mva * KW_PER_MW)
-        if turn == 0:
-            solve_trees(trees, rules, loads, source, rest, SETTLE, -1.0, at, above)
-        solve_trees(trees, rules, loads, source, rest, FROZEN, -1.0, at, above)
+        loads = _loads(feeders, v, base_mva * KW_PER_MW)
+        above, held = solve_alone(trees, controls, loads, source, held)
         if (above.status != SWEEP_OK).any():
             raise ArithmeticError("coupling: the 33 kV tree has no solution")
-        layers.moved_pu.append(float(np.abs(layers.v_pss_pu - v).max()))
+        layers = Layers(feeders, trees, above, held, moved_pu)
+        moved_pu.append(float(np.abs(layers.v_pss_pu - v).max()))
         v = layers.v_pss_pu
-        if layers.moved_pu[-1] <= BORDER_PU:
+        if moved_pu[-1] <= BORDER_PU:
             return layers
-    raise ArithmeticError(f"coupling: a PSS voltage still moves {layers.moved_pu[-1]:.1e} pu after {MOST_EXCHANGES}")
+    raise ArithmeticError(f"coupling: a PSS voltage still moves {moved_pu[-1]:.1e} pu after {MOST_EXCHANGES}")
 
 
 def _begin(feeder: BalancedFeeder, steps: int) -> SettledFeeder:
