@@ -54,6 +54,22 @@ class Stream(IntEnum):
     # checks
     VERIFICATION = 80
     READINGS = 81
+    # meters as devices: keyed by replicate
+    METER_TYPE = 90
+    METER_METROLOGY = 91
+    METER_CLOCK = 92
+    METER_SYNC = 93
+    METER_LINK = 94
+    METER_READ = 95
+    METER_FAILURE = 96
+    METER_REPAIR = 97
+    METER_FRAILTY = 98
+    METER_THEFT = 99
+    METER_RELAY = 100
+    METER_GASP = 101
+    METER_FIRMWARE = 102
+    METER_AGE = 103
+    GATEWAY = 104
 
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

@@ -89,6 +89,8 @@ OF_THE_STATE = (
 OF_DRAWN_DEMAND = ("demand.weather", "demand.climate", "demand.signals", "demand.calendar")
 """Likewise of demand that is drawn, where the user gives it."""
 READ_ELSEWHERE = (
+    "meter_classes",
+    "meter_fleet",
     "own_grid",
     "priors",
     "purchase",

@@ -1,0 +1,90 @@
+"""Datasheets: complete, sourced, and extended by one file."""
+
+import shutil
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from twin.errors import DataPackError
+from twin.grid.settings import synthesis
+from twin.meters.datasheets import catalogue, read_catalogue
+from twin.meters.metrology import MetrologyParams
+
+PACK = Path(str(files("twin"))) / "data" / "devices"
+NEW = """
+label: A maker of mine
+source: "found: its leaflet"
+models:
+  single_phase:
+    base: [class_1_single_phase, cellular]
+    clock: {crystal_sd_ppm: {value: 9.5, source: "found: its leaflet"}}
+  three_phase: {base: [class_1_three_phase, rf_mesh_wisun]}
+"""
+
+
+def test_the_pack_holds_what_a_fleet_needs():
+    sheets = catalogue().sheets
+    assert {sheet.maker for sheet in sheets if sheet.role == "smart"} >= set(synthesis().vendors.names)
+    modules = {sheet.model.communication.technology for sheet in sheets if sheet.model.communication is not None}
+    assert modules == {"cellular", "mesh"}
+    assert sum(sheet.role == "smart" for sheet in sheets) >= 6
+    legacy = [sheet.name for sheet in sheets if sheet.role == "legacy"]
+    assert {"static.single_phase", "static.three_phase", "electromechanical.single_phase"} <= set(legacy)
+    assert all(sheet.model.relay is None for sheet in sheets if sheet.role != "smart"), "no switch: IS 15959-3"
+
+
+def test_later_parts_and_the_file_itself_lie_over_earlier_ones():
+    by_name = {sheet.name: sheet.model for sheet in catalogue().sheets}
+    assert by_name["genus.three_phase"].metrology.base_current_a.value == 10.0
+    assert by_name["genus.three_phase"].metrology.phase_sd_mrad == by_name["genus.single_phase"].metrology.phase_sd_mrad
+    assert by_name["static.single_phase"].communication is None
+
+
+def test_every_number_says_where_it_comes_from():
+    rows = list(catalogue().marked_numbers())
+    assert len(rows) > 500
+    assert all(len(source) > 6 for _, _, source in rows)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Path(shutil.copytree(PACK, tmp_path / "devices"))
+
+
+def test_a_maker_is_added_by_one_file(folder):
+    (folder / "mine.yaml").write_text(NEW, encoding="utf-8")
+    found = read_catalogue(folder)
+    code = found.code("mine", "single_phase")
+    assert "mine" in found.makers
+    assert found.sheets[code].model.clock.crystal_sd_ppm.value == 9.5
+    assert found.params(MetrologyParams, "metrology").base_current_a[code] == 5.0
+    assert len(found) == len(catalogue()) + 2
+
+
+def test_all_problems_of_all_files_are_told_at_once(folder):
+    bad = NEW.replace("9.5", "-1").replace("cellular", "celular").replace("found: its leaflet", "the leaflet", 1)
+    (folder / "mine.yaml").write_text(bad, encoding="utf-8")
+    (folder / "yours.yaml").write_text("label: [", encoding="utf-8")
+    (folder / "theirs.yaml").write_text(NEW.replace("  three_phase", "  three_phases"), encoding="utf-8")
+    with pytest.raises(DataPackError) as caught:
+        read_catalogue(folder)
+    told = "\n".join(str(problem) for problem in caught.value.problems)
+    for needed in (
+        "yours.yaml:1",
+        "theirs.yaml: models.three_phase: is missing",
+        "mine.yaml: source",
+        "found, derived",
+    ):
+        assert needed in told, told
+
+
+def test_a_wrong_number_and_a_wrong_part_are_named(folder):
+    bad = NEW.replace("9.5", "-1").replace("cellular", "celular").replace('"found: its leaflet"}}', '"leaflet"}}')
+    (folder / "mine.yaml").write_text(bad, encoding="utf-8")
+    with pytest.raises(DataPackError) as caught:
+        read_catalogue(folder)
+    told = str(caught.value)
+    assert "models.single_phase.base: 'celular' is not a part" in told
+    assert "models.single_phase.clock.crystal_sd_ppm.value" in told
+    assert "models.single_phase.clock.crystal_sd_ppm.source" in told
