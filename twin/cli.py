@@ -140,6 +140,21 @@ def digest(
 
 
 @app.command()
+def bill(
+    run_folder: Annotated[str, typer.Argument(metavar="RUN", help="run folder", show_default=False)],
+    consumer: Annotated[int, typer.Argument(metavar="CONSUMER", help="consumer_id", show_default=False)],
+    arm: Annotated[str | None, typer.Option(help="arm of the experiment [default: the first]")] = None,
+    replicate: Annotated[int, typer.Option(help="replicate, from 0")] = 0,
+    point: Annotated[int, typer.Option(help="sweep point, from 0")] = 0,
+) -> None:
+    """Show a consumer's bill line by line, checked to the paisa against the run's table of bills."""
+    from twin.consumer_bill import consumer_bill, show_bill
+    from twin.results.reader import open_run
+
+    show_bill(consumer_bill(open_run(run_folder), consumer, arm, replicate, point), OUT)
+
+
+@app.command()
 def grid(
     scenario: ScenarioPath,
     overrides: Overrides = None,

@@ -5,6 +5,8 @@ import pytest
 
 from tests.runs import TINY, run_local, twin
 from twin.cluster.backend import LocalBackend
+from twin.consumer_bill import consumer_bill
+from twin.errors import RunFolderError
 from twin.results.schema import KEYS
 from twin.simulation.response import Response
 
@@ -81,6 +83,42 @@ def test_registers_hold_no_more_than_was_used(whole):
     assert high < 0.101 * n_zones + 1e-6
 
 
+def test_a_worked_bill_adds_up_to_the_table_for_every_category(whole):
+    """`consumer_bill` refuses lines that do not add up to table ``bills``; here the totals are compared once more."""
+    picked = (
+        whole.query("""
+        SELECT min(consumer_id) AS id FROM consumers GROUP BY category, smart
+        UNION SELECT consumer_id FROM (SELECT consumer_id FROM bills ORDER BY energy_paise DESC LIMIT 2)
+    """)
+        .column("id")
+        .to_pylist()
+    )
+    for consumer_id in picked:
+        for case, arm in enumerate(("flat", "tod")):
+            bill = consumer_bill(whole, consumer_id, arm)
+            lines = sum(line.paise for line in bill.windows[0].at_end)
+            lines -= sum(line.paise for line in bill.windows[0].at_start)
+            rows = whole.table("bills", ["total_paise"], f'consumer_id = {consumer_id} AND "case" = {case}')
+            assert [lines] == rows.column(0).to_pylist()
+    out = twin("bill", whole.path, str(picked[0]), "--arm", "tod")
+    assert out.returncode == 0
+    assert "bill of the window" in out.stdout
+
+
+def test_a_bill_that_cannot_be_shown_says_why(whole, tmp_path):
+    for arguments, words in [
+        ((1,), "there is no consumer 1"),
+        ((1, "tof"), "did you mean 'tod'"),
+        ((1, None, 1), "use 0 to 0"),
+        ((1, None, 0, 1), "there is no sweep point 1"),
+    ]:
+        with pytest.raises(RunFolderError, match=words):
+            consumer_bill(whole, *arguments)
+    lean = run_local(tmp_path / "lean", overrides=("output.tables=[consumers,feeders]", "experiment.arms={flat: {}}"))
+    with pytest.raises(RunFolderError, match="tables/registers: was not written; run it again with `output"):
+        consumer_bill(lean, 1)
+
+
 def homes_beside_the_first_arm(run, condition):
     """Homes with a smart meter: projected month of the first arm, and what plain time of day does to them."""
     return run.query(f"""
@@ -149,7 +187,7 @@ def test_digest_is_the_same_for_any_number_of_shards(whole, tmp_path, monkeypatc
 
 def test_a_run_without_rows_per_consumer_and_transformer_comes_to_its_end_with_the_same_figures(whole, tmp_path):
     compact = run_local(tmp_path / "compact", shards=2, overrides=("output.tables=[system]",))
-    left = {"consumers", "bills", "feeders", "transformers", "readings", "gains"}
+    left = {"consumers", "bills", "registers", "feeders", "transformers", "readings", "gains"}
     held, own = whole.digests(), compact.digests()
     assert held.keys() - own.keys() == left
     for name in ("system", "grid_substations", "population", "prices", "bands", "feeder_list", "cases"):

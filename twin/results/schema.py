@@ -34,6 +34,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "mapped_loads": ("load", "category"),
     "loads": ("case", "interval_start", "load"),
     "bills": ("case", "consumer_id", "period_start"),
+    "registers": ("case", "consumer_id", "period_start", "zone"),
     "readings": ("case", "interval_start", "consumer_id"),
     "events": ("case", "interval_start", "entity", "event", "detail"),
     "losses": ("arm", "area", "part"),

@@ -41,11 +41,13 @@ def bill_files(
     shared: Shared, name: str, world: ReplicateWorld, meters: MeterState, solver: BlockSolver, date: dt.date
 ) -> list[FileRecord]:
     """Write the bills of the window that ends with ``date``, one file per arm, consumers in chunks."""
-    if "bills" not in shared.wanted or len(world.population.consumers) == 0:
+    if len(world.population.consumers) == 0:
         return []
+    records = register_files(shared, name, world, meters, date) if "registers" in shared.wanted else []
+    if "bills" not in shared.wanted:
+        return records
     days_left = month_end(date).day - date.day
     expected_kwh = world.expected_day_kwh(solver, date) if days_left else None
-    records = []
     for arm in range(len(world.plan.arms)):
         case = world.plan.case(arm, world.replicate)
         path = f"tables/bills/case={case}/{name}.parquet"
@@ -115,6 +117,37 @@ def bill_rows(
         "month_surplus_inr": surplus,
     }
     return pa.table(table, schema=arrow_schema("bills"))
+
+
+def register_files(
+    shared: Shared, name: str, world: ReplicateWorld, meters: MeterState, date: dt.date
+) -> list[FileRecord]:
+    """Write what the registers showed at both ends of the window that ends with ``date``, one file per arm."""
+    records = []
+    for arm in range(len(world.plan.arms)):
+        path = f"tables/registers/case={world.plan.case(arm, world.replicate)}/{name}.parquet"
+
+        def parts(arm: int = arm) -> Iterator[pa.Table]:
+            return (register_rows(world, meters, arm, date, rows) for rows in chunks(world.population))
+
+        records.append(shared.storage.write_chunks(path, "registers", parts))
+    return records
+
+
+def register_rows(world: ReplicateWorld, meters: MeterState, arm: int, date: dt.date, rows: slice) -> pa.Table:
+    """One arm's registers of some consumers, consumer after consumer: what a bill can be worked out from."""
+    consumers, smart, n_zones = world.population.consumers.part(rows), world.smart[rows], world.plan.zones.n_zones
+    n, resolution = len(consumers), consumers.register_resolution_wh(smart)
+    table = {
+        "case": np.full(n * n_zones, world.plan.case(arm, world.replicate), np.int32),
+        "consumer_id": np.repeat(consumers.consumer_id, n_zones),
+        "period_start": np.full(n * n_zones, np.datetime64(meters.window_start(date), "D")),
+        "zone": np.tile(np.arange(n_zones, dtype=np.int8), n),
+        "start_wh": register_wh(meters.start_kwh[0, rows], resolution).ravel(),
+        "end_wh": register_wh(meters.kwh[arm, rows], resolution).ravel(),
+        "smart": np.repeat(smart, n_zones),
+    }
+    return pa.table(table, schema=arrow_schema("registers"))
 
 
 def arm_month_kwh(

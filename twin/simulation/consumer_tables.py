@@ -97,6 +97,8 @@ def consumer_rows(shared: Shared, population: Population, annual: NDArray[np.flo
         "income_class": _class_of_kind()[kind],
         "phases": consumers.phases[rows].astype(np.int8),
         "sanctioned_kw": consumers.sanctioned_kw[rows],
+        "contract_kva": consumers.contract_kva[rows],
+        "power_factor": consumers.part(rows).power_factor(),
         "smart": consumers.smart_rank[rows] < shared.points[0].smart_share[category],
         "resolved": resolved,
         "weight": weight,

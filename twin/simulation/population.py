@@ -96,12 +96,15 @@ class Consumers:
         """Who has a smart meter at these shares: a larger share only adds."""
         return self.smart_rank < share_by_category[self.category]
 
+    def power_factor(self) -> NDArray[np.float32]:
+        """Power factor of each consumer's load law at nominal voltage. [-]"""
+        tangent = self.zips[:, 3:].sum(axis=1).astype(np.float64)
+        return (1.0 / np.sqrt(1.0 + tangent * tangent)).astype(np.float32)
+
     def bill_columns(self, smart: NDArray[np.bool_]) -> BillColumns:
         """What billing needs; the power factor is that of the consumer's load law."""
-        tangent = self.zips[:, 3:].sum(axis=1).astype(np.float64)
-        power_factor = (1.0 / np.sqrt(1.0 + tangent * tangent)).astype(np.float32)
         flags = np.where(smart, SMART, 0).astype(np.uint8)
-        return BillColumns(self.category, self.sanctioned_kw, self.contract_kva, flags, power_factor)
+        return BillColumns(self.category, self.sanctioned_kw, self.contract_kva, flags, self.power_factor())
 
     def register_resolution_wh(self, smart: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Last digit of each meter's register. [Wh]"""

@@ -7,6 +7,7 @@ from twin.grid.state import StateGrid
 from twin.grid.strata import Selection
 from twin.results.commits import Commit
 from twin.scenario.schema import Scenario
+from twin.scenario.zones import tariff_zones
 from twin.simulation.manifest import Manifest
 from twin.simulation.plan import month_end
 from twin.simulation.prepare import build_grid, specs_for
@@ -68,6 +69,7 @@ def _rows(scenario: Scenario, state: StateGrid, selection: Selection, worlds: in
     rows = {
         "consumers": consumers,
         "bills": consumers * worlds * arms * bills,
+        "registers": consumers * worlds * arms * bills * tariff_zones(scenario).n_zones,
         "feeders": float(simulated.sum()) * days * scenario.steps,
         "transformers": float(state.feeders.n_dts[simulated].sum()) * days,
         "grid_substations": float(len(state.gss.id)) * days * scenario.steps,

@@ -230,7 +230,7 @@ def prepare_own(
 
 def wanted_tables(scenario: Scenario) -> list[str]:
     """Tables that shards write: the small ``population`` always, others as far as the scenario asks for them."""
-    tables = ["consumers", "feeders", "transformers", "bills", "readings"]
+    tables = ["consumers", "feeders", "transformers", "bills", "registers", "readings"]
     tables += ["mapped_loads", "loads"] if scenario.grid.is_own else []
     return ["population", *(table for table in tables if scenario.output.wants(table))]
 
