@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +38,7 @@ from twin.simulation.price_tables import group_weights, prices_table
 from twin.simulation.replicate import check_weather
 from twin.simulation.runfolder import RunFolder, claim, default_out, next_attempt
 from twin.simulation.static_tables import cases_table, feeder_list_table
+from twin.stopping import Interruptible, stop_signals
 from twin.units import KW_PER_MW
 
 LOG = logging.getLogger("twin")
@@ -89,11 +89,12 @@ def run_scenario(scenario: Scenario, options: RunOptions | None = None, console:
     folder.storage.write_bytes("scenario.yaml", dump_resolved(scenario).encode())
     manifest = Manifest(scenario.name, identity, scenario.seed, options.command)
     manifest.attempts, manifest.backend = folder.attempt, options.backend
-    manifest.write(folder.storage)
     job = _Job(scenario, options, out, folder, manifest, reporter(console) if console else Silent(), began, before)
     go_on = options.command.removesuffix(" --resume").replace(" --resume ", " ").replace(f" --out {out}", "")
-    with _logging_to(out), _stop_signals():
+    with _logging_to(out), stop_signals() as stop:
+        job.progress = Interruptible(job.progress, stop)
         try:
+            manifest.write(folder.storage)
             return job.run()
         except KeyboardInterrupt:
             _note_interruption(job)
@@ -335,21 +336,3 @@ def _logging_to(out: str) -> Iterator[None]:
     finally:
         LOG.removeHandler(handler)
         handler.close()
-
-
-@contextmanager
-def _stop_signals() -> Iterator[None]:
-    """Treat a termination signal like Ctrl-C, so that a stopped job leaves a run that can be resumed."""
-
-    def stop(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        previous = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not the main thread: the caller handles signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

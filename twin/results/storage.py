@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from twin.errors import StorageError
+from twin.errors import StorageError, TwinError
 from twin.results.schema import arrow_schema
 
 LOG = logging.getLogger(__name__)
@@ -175,19 +175,22 @@ class Storage:
         """Write a JSON document, keys in order as given."""
         return self.write_bytes(path, _json_bytes(content))
 
-    def replace_json(self, path: str, content: Any) -> None:
+    def replace_json(self, path: str, content: Any, may: Callable[[], None]) -> None:
         """Write a JSON document in place of an older one, which a reader or a kill never finds half written.
 
-        Object stores put whole objects; a disk needs the detour by a file of another name.
+        Object stores put whole objects; a disk needs the detour by a file of another name. ``may`` is called last
+        before the old document goes, and raises if it must stay.
         """
         if not isinstance(self.fs, fs.LocalFileSystem):
+            may()
             self.write_json(path, content)
             return
         beside = f"{path}.{os.getpid()}"
         try:
             self.write_bytes(beside, _json_bytes(content))
+            may()
             self._try(path, "write", lambda: self.fs.move(self.full(beside), self.full(path)))
-        except StorageError:
+        except TwinError:
             self.delete(beside)
             raise
 

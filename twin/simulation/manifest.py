@@ -71,8 +71,7 @@ class Manifest:
         FencedError
             If a newer attempt owns the folder: a driver that comes back must not undo what that one says.
         """
-        check_not_fenced(storage, self.attempts)
-        storage.replace_json("manifest.json", asdict(self))
+        storage.replace_json("manifest.json", asdict(self), lambda: check_not_fenced(storage, self.attempts))
 
     def note_usage(self, before: Usage, after: list[Usage]) -> None:
         """Take up what the processes of this attempt have used, this one since ``before``; each counts once."""
