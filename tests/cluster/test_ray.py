@@ -102,8 +102,8 @@ def cluster():
     secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     os.environ.update(secret)
     ray = [sys.executable, "-m", "ray.scripts.scripts"]
-    flags = "--head --port=0 --num-cpus=2 --node-ip-address=127.0.0.1 --disable-usage-stats"
-    port = free_port()
+    gcs, port = free_port(), free_port()
+    flags = f"--head --port={gcs} --num-cpus=2 --node-ip-address=127.0.0.1 --disable-usage-stats"
     board = f"--include-dashboard=true --dashboard-host=127.0.0.1 --dashboard-port={port}"
     board += f" --dashboard-agent-listen-port={free_port()}"
     start = [*ray, "start", *flags.split(), *board.split()]
@@ -111,22 +111,23 @@ def cluster():
     assert begun.returncode == 0, begun.stdout + begun.stderr
     address = f"http://127.0.0.1:{port}"
     wait_for_agent([*ray, "job", "submit", "--address", address, "--no-wait", "--", "true"])
-    yield address
+    yield address, f"127.0.0.1:{gcs}"
     subprocess.run([*ray, "stop", "--force"], capture_output=True, timeout=120, check=False)
     for name in secret:
         del os.environ[name]
 
 
 def test_joins_a_cluster_and_runs_as_a_submitted_job(cluster, undisturbed, tmp_path):
+    board, address = cluster
     out = tmp_path / "job"
-    submit = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", cluster, "--", sys.executable,
+    submit = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", board, "--", sys.executable,
               "-m", "twin", "run", str(TINY), "--set", TWO_DAYS[0], "--out", str(out), "--shards", "2"]  # fmt: skip
     done = subprocess.run(submit, capture_output=True, text=True, timeout=600, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "[twin] simulating" in done.stdout
     assert open_run(str(out)).digests() == undisturbed.digests()
     joined = tmp_path / "joined"
-    direct = twin("run", str(TINY), "--out", str(joined), "--shards", "1", "--address", "auto")
+    direct = twin("run", str(TINY), "--out", str(joined), "--shards", "1", "--address", address)
     assert direct.returncode in (0, 3), direct.stderr
     assert manifest(joined)["status"].startswith("complete")
 
