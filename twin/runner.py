@@ -176,7 +176,8 @@ def _run(
         if prepared.backend.n_shards < manifest.shards and not prepared.is_state:
             progress.phase("a network of your own is one shard, on one worker")
         _note_population(manifest, prepared)
-        _commit_static(storage, folder, prepared)
+        with Stopwatch(manifest.wall_s, "build"):
+            _commit_static(storage, folder, prepared)
         progress.phase(f"simulating {manifest.consumers:,} consumers on {prepared.backend.n_shards} shards")
         engine = Engine(
             points=prepared.points, fleet=prepared.backend, upper=prepared.upper, layout=prepared.layout,
@@ -223,12 +224,10 @@ def _commit_static(storage: Storage, folder: RunFolder, prepared: Prepared) -> N
     tables = {
         "cases": cases_table(prepared.points),
         "feeder_list": feeder_list_table(prepared.state, prepared.selection),
-        "prices": prices_table(
-            prepared.points[0],
-            prepared.backend.call("count_prices", [()] * prepared.backend.n_shards, "the table of prices"),
-            group_weights(prepared.state, prepared.selection),
-        ),
     }
+    if prepared.scenario.output.wants("prices"):
+        counts = prepared.backend.call("count_prices", [()] * prepared.backend.n_shards, "the table of prices")
+        tables["prices"] = prices_table(prepared.points[0], counts, group_weights(prepared.state, prepared.selection))
     files = list(prepared.static_files)
     for name, rows in tables.items():
         files.append(storage.write_table(f"tables/{name}/all-a{folder.attempt:06d}.parquet", name, rows))

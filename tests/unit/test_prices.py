@@ -18,6 +18,7 @@ from twin.economics.prices import (
     consumer_prices,
     consumer_state_prices,
     count_prices,
+    count_prices_by_group,
     marginal_prices,
     plans,
     price_counts,
@@ -162,6 +163,12 @@ def test_rows_of_the_prices_table():
         piece = type(columns)(*(column[part] for column in columns))
         count_prices(RATES, piece, income[part], wh[part], weight[part], halves)
     assert all((a == b).all() for a, b in zip(both, halves, strict=True))
+    groups = [price_counts(16, 3), price_counts(16, 3)]
+    count_prices_by_group(RATES, columns, income, wh, np.array([0, 1, 0, 1, 1]), groups)
+    alone = price_counts(16, 3)
+    count_prices(RATES, columns, income, wh, np.array([1.0, 0.0, 1.0, 0.0, 0.0]), alone)
+    assert all((a == b).all() for a, b in zip(groups[0], alone, strict=True))
+    assert groups[1].weight.sum() == 3.0
     rows = price_rows("tod", ARM, RATES, ZONES, both)
     homes = [row for row in rows if row.category == "ds1"]
     assert [(row.period, row.start, row.end) for row in homes] == [

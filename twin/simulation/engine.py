@@ -139,7 +139,8 @@ class Engine:
             self.manifest.rounds = {"mean": float(np.mean(self._rounds)), "most": float(max(self._rounds))}
 
     def _run_replicate(self, point: PointPlan, replicate: int) -> None:
-        first, v_pss = self._begin_replicate(point, replicate)
+        with Stopwatch(self.manifest.wall_s, "simulate"):
+            first, v_pss = self._begin_replicate(point, replicate)
         for block in range(first):
             self._absorb(point, self.done[BlockKey("1block", point.index, replicate, block)].extra)
             self._finished += 1

@@ -27,6 +27,14 @@ MID_MONTH = 15
 
 
 @dataclass
+class ExpectedDay:
+    """The expected day that a shard last reckoned. It hangs on no replicate, so that all of them share it."""
+
+    key: tuple[Any, ...] = ()
+    kwh: NDArray[np.float64] | None = None
+
+
+@dataclass
 class ReplicateWorld:
     """One replicate as a shard sees it."""
 
@@ -38,7 +46,7 @@ class ReplicateWorld:
     population: Population
     smart: NDArray[np.bool_]
     response: Response
-    _expected: dict[tuple[int, int], NDArray[np.float64]] = field(default_factory=dict)
+    expected: ExpectedDay = field(default_factory=ExpectedDay)
 
     def day_tables(self, date: dt.date, weather: Weather | None = None, steps: int | None = None) -> DayTables:
         """Signals of a day for the districts of this shard's consumers."""
@@ -61,13 +69,16 @@ class ReplicateWorld:
             zone_energy(solver.kw[: stop - start], zones, self.plan.hours, total[start:stop])
 
     def expected_day_kwh(self, solver: BlockSolver, month: dt.date) -> NDArray[np.float64]:
-        """Mean-field energy of a normal day of a month by zone, shape (n, n_zones). [kWh]"""
-        key = (month.year, month.month)
-        if key not in self._expected:
+        """Mean-field energy of a normal day of a month by zone, shape (n, n_zones). [kWh]
+
+        Overwrites the solver's working memory where it is not known yet.
+        """
+        key = (month.year, month.month, self.plan.zones.zone_of_step.tobytes())
+        if self.expected.kwh is None or self.expected.key != key:
             total = np.zeros((len(self.population.consumers), self.plan.zones.n_zones))
             self.add_energy(solver, month.replace(day=MID_MONTH), total, mean_field=True)
-            self._expected[key] = total
-        return self._expected[key]
+            self.expected.key, self.expected.kwh = key, total
+        return self.expected.kwh
 
 
 def weather_of(scenario: Scenario, seed: int) -> Weather:
@@ -101,14 +112,17 @@ def parameters_of(plan: PointPlan, replicate: int) -> dict[str, float]:
     return draw_parameters(replicate_seed(plan.scenario.seed, draw), dict(experiment.parameters))
 
 
-def open_world(plan: PointPlan, replicate: int, population: Population) -> ReplicateWorld:
-    """Open a replicate's world on a shard."""
+def open_world(
+    plan: PointPlan, replicate: int, population: Population, expected: ExpectedDay | None = None
+) -> ReplicateWorld:
+    """Open a replicate's world on a shard, which may give the expected day that it keeps."""
     seed = replicate_seed(plan.scenario.seed, replicate)
     parameters = parameters_of(plan, replicate)
     smart = population.consumers.smart(plan.smart_share)
     response = Response(plan, population.consumers, smart, parameters)
+    weather = weather_of(plan.scenario, seed)
     return ReplicateWorld(
-        plan, replicate, seed, parameters, weather_of(plan.scenario, seed), population, smart, response
+        plan, replicate, seed, parameters, weather, population, smart, response, expected or ExpectedDay()
     )
 
 

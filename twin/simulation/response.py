@@ -9,6 +9,7 @@ of each state at the month's end, not the prices: ``factor = sum over states of 
 from __future__ import annotations
 
 import datetime as dt
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,16 +37,24 @@ class Response:
     def __init__(
         self, plan: PointPlan, consumers: Consumers, smart: NDArray[np.bool_], parameters: dict[str, float]
     ) -> None:
-        self.plan, self.consumers = plan, consumers
-        self.columns: BillColumns = consumers.bill_columns(smart)
-        self.sigma, self.daily = consumer_elasticities(consumers.traits, parameters)
+        self.plan, self.consumers, self.smart, self.parameters = plan, consumers, smart, parameters
         priors = read_yaml("priors")
         self.max_shift = float(priors["max_shift_frac"])
         self.price_floor_inr = float(priors["price_floor_inr_per_kwh"])
         self.forecast_cv = float(priors["forecast_cv"])
         self.expected_day_kwh: NDArray[np.float64] | None = None
-        """Mean-field energy of a normal day by zone, set by the world before the first block. Shape (n, n_zones)."""
+        """Mean-field energy of a normal day of the month, by zone; set before each block. Shape (n, n_zones)."""
         self._rates: dict[tuple[int, int, int], RateTable] = {}
+
+    @cached_property
+    def columns(self) -> BillColumns:
+        """What bills hang on. Like the elasticities it is reckoned when an arm's prices first ask for it."""
+        return self.consumers.bill_columns(self.smart)
+
+    @cached_property
+    def elasticities(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Substitution between zones, and elasticity of the day's energy. Each of shape (n,)."""
+        return consumer_elasticities(self.consumers.traits, self.parameters)
 
     def reaches(self, arm: int) -> bool:
         """Does an arm change anybody's prices?"""
@@ -108,6 +117,7 @@ class Response:
         weight = self._state_weights(rates, columns, to_date, rest)
         total = np.zeros_like(base_kwh)
         factor = np.zeros_like(base_kwh)
+        sigma, daily = self.elasticities
         own_row = np.arange(len(base_kwh))
         for state in (WITHIN, OVER, ABOVE):
             ces_factors(
@@ -115,8 +125,8 @@ class Response:
                 before[state],
                 after[state],
                 own_row,
-                self.sigma[rows],
-                self.daily[rows],
+                sigma[rows],
+                daily[rows],
                 self.max_shift,
                 self.price_floor_inr,
                 factor,

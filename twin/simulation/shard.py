@@ -39,13 +39,15 @@ from twin.simulation.messages import (
     MeanFieldAnswer,
     Only,
 )
+from twin.simulation.meter_devices import MeterDevices
 from twin.simulation.meter_state import MeterState, start_of_month
+from twin.simulation.meter_tables import meter_files
 from twin.simulation.own_grid import OwnGrid
 from twin.simulation.plan import PointPlan
 from twin.simulation.population import Population, build_population
 from twin.simulation.price_tables import count_shard, weight_group
 from twin.simulation.reading_tables import reading_candidates, reading_files, rows_of_ids, used_by_step
-from twin.simulation.replicate import ReplicateWorld, open_world
+from twin.simulation.replicate import ExpectedDay, ReplicateWorld, open_world
 from twin.simulation.shard_tables import block_files
 from twin.simulation.verification import BASELINE, verify_sample
 
@@ -93,6 +95,7 @@ class Shard:
         self.block: BlockState | None = None
         self.mean_solver: BlockSolver
         self.mean_block: BlockState | None = None
+        self.expected = ExpectedDay()
 
     def identify(self) -> tuple[str, str]:
         """Hash of the kernels' sources and the instruction set they are compiled for."""
@@ -133,22 +136,29 @@ class Shard:
         began = time.perf_counter()
         plan, population = self.shared.points[point], self.population
         self.block = None
-        self.world = open_world(plan, replicate, population)
-        self.world.response.expected_day_kwh = self.world.expected_day_kwh(self.solver, plan.dates[first_block])
+        self.world = open_world(plan, replicate, population, self.expected)
+        devices = MeterDevices(self.world) if plan.scenario.meters.devices else None
         if checkpoint:
             arrays = read_meters(self.shared.storage, checkpoint, population.consumers.consumer_id)
-            self.meters = MeterState.restore(plan, arrays)
+            self.meters = MeterState.restore(plan, arrays, devices)
         else:
             month_to_date = start_of_month(self.world, self.solver, plan.dates[first_block])
-            self.meters = MeterState.begin(plan, month_to_date)
+            self.meters = MeterState.begin(plan, month_to_date, devices)
         return time.perf_counter() - began
 
     def solve(self, question: BlockQuestion) -> list[ArmAnswer]:
         """One round of a block: settle every feeder of the asked arms at the given PSS voltages."""
         if self.block is None or self.block.number != question.block:
             self.block = self.mean_block = None
+            self._forecast(question.block)
             self.block = BlockState.begin(self.world, self.meters, question.block, self.solver)
         return self.solver.solve(self.block, question)
+
+    def _forecast(self, block: int) -> None:
+        """Tell the response what to expect of the rest of the block's month, if any arm has a response."""
+        world = self.world
+        if any(world.response.reaches(arm) for arm in range(len(world.plan.arms))):
+            world.response.expected_day_kwh = world.expected_day_kwh(self.solver, world.plan.dates[block])
 
     def accept(
         self, block: int, arm: int, v_pss_pu: NDArray[np.float64], reading_ids: NDArray[np.int64]
@@ -174,6 +184,7 @@ class Shard:
         name = f"{stem}-s{self.spec.owned_pss[0]:05d}-a{shared.attempt:06d}"
         began = time.perf_counter()
         files = block_files(shared, name, self.world, self.solver, solved)
+        files += meter_files(shared, name, self.world, self.meters, solved)
         files += reading_files(shared, name, self.world, self.meters, solved, reading_ids)
         self.meters.advance(solved)
         if self.meters.closes_after(plan.dates[block]):
@@ -193,7 +204,7 @@ class Shard:
 
     def count_prices(self) -> list[list[PriceCounts]]:
         """Whole-number counts for the table of prices, by arm and weight group; of the first sweep point."""
-        world = open_world(self.shared.points[0], 0, self.population)
+        world = open_world(self.shared.points[0], 0, self.population, self.expected)
         group = weight_group(self.shared.state, self.shared.selection, self.population.consumers.feeder)
         return count_shard(world, self.solver, group)
 
@@ -205,7 +216,7 @@ class Shard:
         The day's expectation is the same in every replicate's world.
         """
         if not hasattr(self, "world"):
-            self.world = open_world(self.shared.points[0], 0, self.population)
+            self.world = open_world(self.shared.points[0], 0, self.population, self.expected)
         steps = v_pss_pu.shape[1]
         if first:
             self.mean_solver = BlockSolver(self.population, steps)
