@@ -1,15 +1,22 @@
-"""The energy register of a meter (part of model M2): it counts whole pulses and carries the residual.
+"""The energy register of a meter (model M2): it counts whole pulses and carries the residual.
 
-Because the residual is carried, the reading at any time is the cumulative true energy cut to the register's resolution;
-no energy is lost between readings and the error of a difference of two readings is below one resolution.
+Because the residual is carried, the reading at any time is the cumulative energy cut to the register's resolution; no
+energy is lost between readings and the error of a difference of two readings is below one resolution.
 """
 
 from __future__ import annotations
 
+import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.kernels import watch_compilation
 from twin.units import WH_PER_KWH
+
+watch_compilation()
+
+SLACK_WH = 1e-3
+"""A thousandth of a Wh, so that binary rounding of an exact multiple does not lose a whole digit."""
 
 
 def register_wh(cumulative_kwh: NDArray[np.float64], resolution_wh: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -30,6 +37,23 @@ def register_wh(cumulative_kwh: NDArray[np.float64], resolution_wh: NDArray[np.i
         Never above the true energy, and less than one resolution below it. [Wh]
     """
     step = resolution_wh[:, None]
-    # A thousandth of a Wh of slack, so that binary rounding of an exact multiple does not lose a whole digit.
-    whole = np.floor((cumulative_kwh * WH_PER_KWH + 1e-3) / step).astype(np.int64)
+    whole = np.floor((cumulative_kwh * WH_PER_KWH + SLACK_WH) / step).astype(np.int64)
     return whole * step
+
+
+@nb.njit(error_model="numpy")
+def shown_wh(cumulative_kwh: float, resolution_wh: float) -> float:
+    """`register_wh` of one register, for compiled loops; a whole number. [Wh]"""
+    return np.floor((cumulative_kwh * WH_PER_KWH + SLACK_WH) / resolution_wh) * resolution_wh
+
+
+def displayed_wh(reading_wh: NDArray[np.int64], rollover_kwh: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What a register with a last digit before the comma shows: it starts again at zero. Shape (n,). [Wh]"""
+    return reading_wh % (rollover_kwh * WH_PER_KWH)
+
+
+def advanced_wh(
+    before_wh: NDArray[np.int64], after_wh: NDArray[np.int64], rollover_kwh: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Energy between two displayed readings less than one turn apart, across a rollover too. Shape (n,). [Wh]"""
+    return (after_wh - before_wh) % (rollover_kwh * WH_PER_KWH)

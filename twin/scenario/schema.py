@@ -105,6 +105,9 @@ class Meters(Section):
 
     smart_share: SmartShare = Field(default_factory=SmartShare)
     vendors: Annotated[str, AfterValidator(names.known_vendors)] = names.BY_DISTRICT
+    """Makers of the smart meters: those of the districts, or one datasheet of ``twin/data/devices`` for all."""
+    devices: bool = False
+    """Meters are devices with errors, clocks, failures, communication and theft; else registers show the true use."""
 
 
 def _parameter(value: Any) -> Any:

@@ -21,7 +21,6 @@ from twin.economics.billing import BillColumns, BillOut, bill_month, bill_out, b
 from twin.economics.prices import consumer_prices
 from twin.economics.rates import RateTable
 from twin.economics.surplus import surplus_change_inr
-from twin.meters.register import register_wh
 from twin.results.schema import arrow_schema
 from twin.results.storage import FileRecord
 from twin.simulation.consumer_tables import chunks
@@ -76,14 +75,14 @@ def bill_rows(
         Of the shard's consumers.
     """
     plan, consumers, smart = world.plan, world.population.consumers.part(rows), world.smart[rows]
-    columns, resolution = consumers.bill_columns(smart), consumers.register_resolution_wh(smart)
+    columns = consumers.bill_columns(smart)
     rates, base_rates = plan.rates(arm, date), plan.rates(BASELINE, date)
     first, n, month_days = meters.window_start(date), len(consumers), month_end(date).day
     start_kwh, base_kwh, end_kwh = meters.start_kwh[0, rows], meters.kwh[BASELINE, rows], meters.kwh[arm, rows]
     rest_kwh = 0.0 if expected_kwh is None else expected_kwh[rows] * (month_days - date.day)
     base_month = base_kwh + rest_kwh
     arm_month = arm_month_kwh(base_month, base_kwh - start_kwh, end_kwh - start_kwh)
-    start_wh, end_wh = register_wh(start_kwh, resolution), register_wh(end_kwh, resolution)
+    start_wh, end_wh = meters.start_wh(world, rows), meters.end_wh(world, arm, rows)
     window = bill_window(
         rates, columns, start_wh, whole_month(n, first.day - 1, month_days), end_wh,
         whole_month(n, date.day, month_days),
@@ -137,14 +136,14 @@ def register_files(
 def register_rows(world: ReplicateWorld, meters: MeterState, arm: int, date: dt.date, rows: slice) -> pa.Table:
     """One arm's registers of some consumers, consumer after consumer: what a bill can be worked out from."""
     consumers, smart, n_zones = world.population.consumers.part(rows), world.smart[rows], world.plan.zones.n_zones
-    n, resolution = len(consumers), consumers.register_resolution_wh(smart)
+    n = len(consumers)
     table = {
         "case": np.full(n * n_zones, world.plan.case(arm, world.replicate), np.int32),
         "consumer_id": np.repeat(consumers.consumer_id, n_zones),
         "period_start": np.full(n * n_zones, np.datetime64(meters.window_start(date), "D")),
         "zone": np.tile(np.arange(n_zones, dtype=np.int8), n),
-        "start_wh": register_wh(meters.start_kwh[0, rows], resolution).ravel(),
-        "end_wh": register_wh(meters.kwh[arm, rows], resolution).ravel(),
+        "start_wh": meters.start_wh(world, rows).ravel(),
+        "end_wh": meters.end_wh(world, arm, rows).ravel(),
         "smart": np.repeat(smart, n_zones),
     }
     return pa.table(table, schema=arrow_schema("registers"))

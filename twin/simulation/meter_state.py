@@ -1,7 +1,8 @@
 """The meters' state of a shard in one replicate: energy of the month to date by arm, consumer and zone.
 
 Energies are the true cumulative ones; what a register shows is derived from them (`twin.meters.register`), which is the
-same as a register that carries its residual.
+same as a register that carries its residual. Where meters are devices (`twin.simulation.meter_devices`) their registers
+are a state of their own beside the truth.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.meters.register import register_wh
 from twin.simulation.plan import PointPlan, month_end
+from twin.units import WH_PER_KWH
 
 if TYPE_CHECKING:
     from twin.simulation.block import BlockSolver, BlockState
+    from twin.simulation.meter_devices import DeviceDay, MeterDevices
     from twin.simulation.replicate import ReplicateWorld
 
 
@@ -29,20 +33,64 @@ class MeterState:
     """Month to date, shape (n_arms, n, n_zones). [kWh]"""
     start_kwh: NDArray[np.float64]
     """Month to date at the start of the billing window, the same for all arms, shape (1, n, n_zones). [kWh]"""
+    devices: MeterDevices | None = None
+    recorded_kwh: NDArray[np.float64] | None = None
+    """Of devices: what registers recorded in the month, with their residual. Shape (n_arms, n, n_zones). [kWh]"""
+    recorded_start_kwh: NDArray[np.float64] | None = None
+    """The same at the start of the billing window, shape (1, n, n_zones). [kWh]"""
 
     @staticmethod
-    def begin(plan: PointPlan, month_to_date: NDArray[np.float64]) -> MeterState:
+    def begin(plan: PointPlan, month_to_date: NDArray[np.float64], devices: MeterDevices | None = None) -> MeterState:
         """All arms start where the month to date stands."""
-        return MeterState(plan, np.repeat(month_to_date[None], len(plan.arms), axis=0), month_to_date[None].copy())
+        state = MeterState(plan, _per_arm(plan, month_to_date), month_to_date[None].copy(), devices)
+        if devices is not None:
+            recorded = devices.begin(plan.dates[0], month_to_date)
+            state.recorded_kwh, state.recorded_start_kwh = _per_arm(plan, recorded), recorded[None].copy()
+        return state
 
     @staticmethod
-    def restore(plan: PointPlan, arrays: dict[str, NDArray[np.float64]]) -> MeterState:
+    def restore(
+        plan: PointPlan, arrays: dict[str, NDArray[np.float64]], devices: MeterDevices | None = None
+    ) -> MeterState:
         """From a checkpoint's arrays."""
-        return MeterState(plan, arrays["kwh"], arrays["start_kwh"])
+        state = MeterState(plan, arrays["kwh"], arrays["start_kwh"], devices)
+        if devices is not None:
+            devices.restore(arrays["devices"])
+            state.recorded_kwh, state.recorded_start_kwh = arrays["recorded_kwh"], arrays["recorded_start_kwh"]
+        return state
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
         """For a checkpoint."""
-        return {"kwh": self.kwh, "start_kwh": self.start_kwh}
+        arrays = {"kwh": self.kwh, "start_kwh": self.start_kwh}
+        if self.devices is not None:
+            assert self.recorded_kwh is not None
+            assert self.recorded_start_kwh is not None
+            arrays |= {"recorded_kwh": self.recorded_kwh, "recorded_start_kwh": self.recorded_start_kwh}
+            arrays["devices"] = self.devices.arrays()
+        return arrays
+
+    def resolution_wh(self, world: ReplicateWorld, rows: slice) -> NDArray[np.int64]:
+        """Last digit of some consumers' registers. [Wh]"""
+        if self.devices is not None:
+            return self.devices.resolution_wh[rows]
+        return world.population.consumers.part(rows).register_resolution_wh(world.smart[rows])
+
+    def start_wh(self, world: ReplicateWorld, rows: slice) -> NDArray[np.int64]:
+        """What registers showed at the start of the billing window, shape (n, n_zones). [Wh]"""
+        kwh = self.start_kwh if self.recorded_start_kwh is None else self.recorded_start_kwh
+        return register_wh(kwh[0, rows], self.resolution_wh(world, rows))
+
+    def end_wh(self, world: ReplicateWorld, arm: int, rows: slice) -> NDArray[np.int64]:
+        """What registers show now, shape (n, n_zones). [Wh]"""
+        kwh = self.kwh if self.recorded_kwh is None else self.recorded_kwh
+        return register_wh(kwh[arm, rows], self.resolution_wh(world, rows))
+
+    def advance_devices(self, block: BlockState) -> DeviceDay | None:
+        """Let a committed block pass the meters, where they are devices."""
+        if self.devices is None:
+            return None
+        assert self.recorded_kwh is not None
+        return self.devices.advance(block.date, [arm.consumer_kwh for arm in block.arms], self.recorded_kwh)
 
     def advance(self, block: BlockState) -> None:
         """Add a committed block's energy."""
@@ -62,6 +110,16 @@ class MeterState:
         if date == month_end(date):
             self.kwh[:] = 0.0
             self.start_kwh[:] = 0.0
+            if self.devices is not None:
+                assert self.recorded_kwh is not None
+                assert self.recorded_start_kwh is not None
+                for registers in self.recorded_kwh:  # the residual below the last digit stays in the register
+                    registers -= register_wh(registers, self.devices.resolution_wh) / WH_PER_KWH
+                self.recorded_start_kwh[:] = 0.0
+
+
+def _per_arm(plan: PointPlan, kwh: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.repeat(kwh[None], len(plan.arms), axis=0)
 
 
 def start_of_month(world: ReplicateWorld, solver: BlockSolver, first: dt.date) -> NDArray[np.float64]:

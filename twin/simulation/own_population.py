@@ -12,6 +12,7 @@ from twin.grid.bulk import contracts
 from twin.grid.lv_consumers import draw_kinds, place_consumers
 from twin.grid.rules import consumer_rules
 from twin.grid.settings import synthesis
+from twin.grid.tables import districts
 from twin.results.schema import arrow_schema
 from twin.simulation.own_grid import OwnGrid, rating_kva
 from twin.simulation.population import Consumers, FeederRows, Population
@@ -43,6 +44,7 @@ def own_population(grid: OwnGrid, seed: int, district: int) -> Population[Feeder
         sanctioned_kw=kw.astype(np.float32),
         contract_kva=kva.astype(np.float32),
         smart_rank=uniforms(seed, Stream.METER, ids).astype(np.float32),
+        vendor=np.full(len(ids), synthesis().vendors.names.index(districts()[district].vendor), np.uint8),
         traits=traits,
         zips=zips,
         profiles=grid.profiles,

@@ -71,6 +71,8 @@ class Consumers:
     sanctioned_kw: NDArray[np.float32]
     contract_kva: NDArray[np.float32]
     smart_rank: NDArray[np.float32]
+    vendor: NDArray[np.uint8]
+    """Maker of the smart meter it has or would have: position in `synthesis().vendors.names`."""
     traits: DemandColumns
     zips: NDArray[np.float32]
     """Shape (n, 6)."""
@@ -212,6 +214,7 @@ def _columns(state: StateGrid, chosen: list[int], built: list[FeederStatic], ht:
         sanctioned_kw=gather("sanctioned_kw", state.ht.sanctioned_kw[ht], np.float32),
         contract_kva=np.concatenate([np.zeros(len(consumer_id) - n_ht), state.ht.contract_kva[ht]]).astype(np.float32),
         smart_rank=gather("smart_rank", np.zeros(n_ht), np.float32),
+        vendor=gather("vendor", np.zeros(n_ht), np.uint8),
         traits=traits,
         zips=zips,
     )

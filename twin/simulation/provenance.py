@@ -17,6 +17,7 @@ from twin.economics.tariffs import assumed_numbers as assumed_tariff_numbers
 from twin.economics.tariffs import load_tariff
 from twin.grid.settings import assumed_numbers as assumed_synthesis_numbers
 from twin.grid.transmission_data import assumed_numbers as assumed_transmission_numbers
+from twin.meters.datasheets import catalogue
 from twin.scenario.names import default_smart_share
 from twin.scenario.schema import Scenario
 from twin.simulation.plan import PointPlan
@@ -159,6 +160,24 @@ def _meters(scenario: Scenario) -> Iterator[dict[str, Any]]:
     for meter, entry in read_yaml("registers").items():
         name = f"registers.{meter}.resolution_wh"
         yield _row(name, entry["resolution_wh"], entry["confidence"], entry["source"])
+    if scenario.meters.devices:
+        yield from _devices()
+
+
+def _devices() -> Iterator[dict[str, Any]]:
+    """Numbers of the datasheets, of the accuracy classes and of who has which meter."""
+    for name, value, source in catalogue().marked_numbers():
+        if worst_mark(source) != SURE[0]:
+            yield _row(f"devices.{name}", f"{value:g}", worst_mark(source), source)
+    classes = read_yaml("meter_classes")
+    yield _row("meter_classes.classes", "limits of routine tests", worst_mark(classes["source"]), classes["source"])
+    parts = dict(read_yaml("meter_fleet"))
+    for group in ("age_years", "theft", "theft_multiple"):
+        parts |= {f"{group}.{name}": entry for name, entry in parts.pop(group).items()}
+    for name, entry in (parts | {"reference_c": classes["reference_c"]}).items():
+        value = entry.get("value", {key: entry[key] for key in entry if key != "source"})
+        if worst_mark(entry["source"]) != SURE[0]:
+            yield _row(f"meter_fleet.{name}", value, worst_mark(entry["source"]), entry["source"])
 
 
 def settings_numbers(settings: dict[str, Any], start: str) -> list[dict[str, Any]]:

@@ -51,18 +51,27 @@ def reading_files(
     shared: Shared, name: str, world: ReplicateWorld, meters: MeterState, block: BlockState,
     reading_ids: NDArray[np.int64],
 ) -> list[FileRecord]:  # fmt: skip
-    """Write the readings of a block, before the meters advance."""
+    """Write the readings of a block, before the true energies advance.
+
+    Where meters are devices, a zone's recorded share holds for each of its steps, and steps are named by true time.
+    """
     ids = world.population.consumers.consumer_id
     rows = rows_of_ids(ids, reading_ids)
     if "readings" not in shared.wanted or len(rows) == 0:
         return []
-    resolution = world.population.consumers.register_resolution_wh(world.smart)
+    resolution = meters.resolution_wh(world, slice(0, len(ids)))
     records = []
     for arm, result in enumerate(block.arms):
         used_kwh = result.read_kwh
         assert used_kwh is not None, "an arm is accepted before it is committed"
-        before = meters.kwh[arm][rows].sum(axis=1)
-        cumulative = before[:, None] + np.concatenate([np.zeros((len(rows), 1)), np.cumsum(used_kwh, axis=1)], axis=1)
+        before, passed_kwh = meters.kwh[arm][rows].sum(axis=1), used_kwh
+        if meters.devices is not None:
+            assert meters.recorded_kwh is not None
+            share = meters.devices.recorded_share(world.plan.dates[block.number], rows, result.consumer_kwh[rows])
+            passed_kwh = used_kwh * share[:, world.plan.zones.zone_of_step]
+            before = meters.recorded_kwh[arm][rows].sum(axis=1) - passed_kwh.sum(axis=1)  # today is in the registers
+        steps = np.cumsum(passed_kwh, axis=1)
+        cumulative = before[:, None] + np.concatenate([np.zeros((len(rows), 1)), steps], axis=1)
         shown = register_wh(cumulative, resolution[rows])
         case = world.plan.case(arm, world.replicate)
         table = _rows(case, world, block, ids[rows], used_kwh, np.diff(shown, axis=1) / WH_PER_KWH)

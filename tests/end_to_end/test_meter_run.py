@@ -1,0 +1,83 @@
+"""Runs with meters as devices: tables that close, truth untouched, the same for any cut."""
+
+import numpy as np
+import pytest
+
+from tests.runs import run_local
+
+DEVICES = ("meters.devices=true", "time.start=2026-06-30", "time.days=2", "output.readings.consumers=200")
+"""Over a month's end, where registers start again."""
+LIGHT = ("grid.resolve.fraction=0.002",)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("meters")
+    plain = ("meters.devices=false", *DEVICES[1:])
+    return {
+        "one": run_local(folder / "one", 1, DEVICES + LIGHT),
+        "three": run_local(folder / "three", 3, DEVICES + LIGHT),
+        "plain": run_local(folder / "plain", 2, plain + LIGHT),
+    }
+
+
+def test_the_balance_of_every_dt_and_day_closes(runs):
+    rows = runs["one"].table("meter_balance").to_pandas()
+    gap = rows.used_kwh - rows.metered_kwh - rows.error_kwh - rows.theft_kwh - rows.unrecorded_kwh
+    assert np.abs(gap).max() <= 1e-9 * rows.used_kwh.max()
+    total = rows[["used_kwh", "theft_kwh", "unrecorded_kwh"]].sum()
+    assert 0.01 < total.theft_kwh / total.used_kwh < 0.08
+    assert 0 < total.unrecorded_kwh / total.used_kwh < 0.03
+
+
+def test_its_used_energy_is_that_of_the_network(runs):
+    """By the feeders' own tables, from the voltages of the same run. A DT's meters and its feeder are summed apart."""
+    sql = """SELECT f."case", f.feeder_id, f.day, f.kwh AS network, m.kwh AS meters FROM
+      (SELECT "case", feeder_id, CAST(interval_start AS DATE) AS day, sum(used_kw) / 4 AS kwh FROM feeders
+       GROUP BY ALL) f JOIN
+      (SELECT b."case", t.feeder_id, b.date AS day, sum(b.used_kwh) AS kwh FROM meter_balance b
+       JOIN transformers t USING ("case", date, dt_id) GROUP BY ALL) m USING ("case", feeder_id, day)"""
+    rows = runs["one"].query(sql).to_pandas()
+    assert len(rows) > 20
+    assert np.allclose(rows.meters, rows.network, rtol=2e-3)
+
+
+def test_truth_is_that_of_a_run_without_devices(runs):
+    for table in ("system", "feeders", "transformers"):
+        assert runs["one"].digests()[table] == runs["plain"].digests()[table], table
+    sql = 'SELECT "case", consumer_id, period_start, used_kwh, month_paise FROM bills ORDER BY ALL'
+    assert runs["one"].query(sql).equals(runs["plain"].query(sql))
+    assert "meter_balance" not in runs["plain"].digests()
+
+
+def test_bills_are_of_what_registers_show(runs):
+    sql = """SELECT b."case", sum(b.metered_kwh) AS bills, any_value(m.kwh) AS meters FROM bills b
+      JOIN consumers c USING (consumer_id) JOIN
+      (SELECT "case", sum(metered_kwh) AS kwh FROM meter_balance WHERE date = '2026-07-01' GROUP BY ALL) m
+      USING ("case") WHERE b.period_start = '2026-07-01' AND c.dt_id >= 0 GROUP BY ALL"""
+    rows = runs["one"].query(sql).to_pandas()
+    assert len(rows) == 2
+    assert np.allclose(rows.bills, rows.meters, rtol=1e-12)
+
+
+def test_readings_show_recorded_energy_beside_the_truth(runs):
+    rows = runs["one"].table("readings").to_pandas()
+    by_consumer = rows.groupby(["case", "consumer_id"])[["used_kwh", "metered_kwh"]].sum()
+    plain = runs["plain"].table("readings").to_pandas().groupby(["case", "consumer_id"])[["used_kwh"]].sum()
+    assert np.allclose(by_consumer.used_kwh, plain.used_kwh, rtol=1e-12)
+    ratio = by_consumer.metered_kwh / by_consumer.used_kwh
+    assert np.mean(np.abs(ratio - 1) < 0.05) > 0.7
+    assert np.any(ratio < 0.8), "some of 200 consumers steal or have a failed meter"
+
+
+def test_the_cut_into_shards_changes_nothing(runs):
+    assert runs["one"].digests() == runs["three"].digests()
+    for table in ("meter_balance", "meter_reads", "meter_events"):
+        assert table in runs["one"].digests()
+
+
+def test_the_manifest_names_the_assumed_numbers_of_the_meters(runs):
+    names = [row["name"] for row in runs["one"].manifest["assumed"]]
+    assert any(name.startswith("devices.genus.single_phase.metrology.gain_sd_percent") for name in names)
+    assert any(name.startswith("meter_fleet.theft.hooking") for name in names)
+    assert not any(row["name"].startswith("devices.") for row in runs["plain"].manifest["assumed"])

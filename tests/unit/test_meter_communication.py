@@ -1,0 +1,113 @@
+"""Model M5 against its formulas and the published hop table."""
+
+import numpy as np
+import pytest
+
+from tests.meter_cases import IDS, near_mean, near_share
+from twin.meters.communication import (
+    NEVER,
+    CommunicationParams,
+    arrival_h,
+    draw_links,
+    gateway_up,
+    join_min,
+    latency_s,
+    one_shot,
+)
+from twin.meters.datasheets import catalogue
+
+PARAMS = catalogue().params(CommunicationParams, "communication")
+MESH = catalogue().names.index("ncc.single_phase")
+ALWAYS_UP = PARAMS._replace(gateway_mtbf_days=np.full(len(catalogue()), 1e12))
+DAY = 9600
+
+
+def links(name, params=PARAMS, seed=3):
+    return draw_links(seed, IDS, np.full(len(IDS), catalogue().names.index(name), np.uint8), params)
+
+
+def test_hops_and_links_follow_their_laws():
+    params = PARAMS._replace(chronic_share=np.zeros(len(catalogue())))
+    link, hops = links("ncc.single_phase", params)
+    stop = params.hop_stop[MESH]
+    for h in (1, 2, 3, 6):
+        assert near_share(np.sum(hops == h), len(IDS), stop * (1 - stop) ** (h - 1))
+    assert near_share(np.sum(hops == 12), len(IDS), (1 - stop) ** 11)
+    a, b = 40.0, 1.2
+    assert near_mean(link, a / (a + b), np.sqrt(a * b / ((a + b) ** 2 * (a + b + 1))))
+
+
+def test_chronic_meters_and_meters_without_a_module():
+    link, _ = links("eesl.single_phase")
+    assert near_share(np.sum(link < 0.3), len(IDS), PARAMS.chronic_share[catalogue().names.index("eesl.single_phase")])
+    assert not links("static.single_phase")[1].any()
+    assert set(links("eesl.single_phase")[1].tolist()) == {1}
+
+
+@pytest.mark.parametrize("share", [0.007, 0.1])
+def test_the_silent_share_of_a_fleet_can_be_set(share):
+    n = 20_000
+    params = ALWAYS_UP._replace(chronic_share=np.full(len(catalogue()), share), chronic_link=np.zeros(len(catalogue())))
+    link, hops = links("eesl.single_phase", params)
+    kind = catalogue().names.index("eesl.single_phase")
+    silent = sum(
+        not np.isfinite(arrival_h(3, int(IDS[i]), 5, DAY, float(link[i]), int(hops[i]), kind, params)) for i in range(n)
+    )
+    assert near_share(silent, n, share)
+
+
+def test_the_published_hop_table_is_met_within_8_percent():
+    """Wi-SUN FAN, 100 nodes, 50-byte ping: SWRA714A."""
+    published = [0.373, 0.471, 0.574, 0.760, 0.899]
+    ours = [latency_s(h, PARAMS.latency_first_s[MESH], PARAMS.latency_hop_s[MESH], 0.5, 0.0) for h in range(1, 6)]
+    assert np.allclose(ours, published, rtol=0.08)
+
+
+def test_hand_figures():
+    assert one_shot(0.9, 2, 3) == pytest.approx(1 - (1 - 0.81) ** 3)
+    assert join_min(5, 45.0, 5.0, 0.5, 0.0) == 60.0
+    assert join_min(1, 45.0, 5.0, 0.5, 1.0) == pytest.approx(45 * np.exp(0.5))
+
+
+def test_arrivals_against_hours_after_midnight_are_the_analytic_curve():
+    """With gateways up: the first push even over the spread, then tries of equal chance q at every retry."""
+    n, link, hops = 40_000, 0.8, 3
+    spread, retry = PARAMS.spread_h[MESH], PARAMS.retry_h[MESH]
+    q = one_shot(link, hops, PARAMS.sends[MESH])
+    hours = np.array([arrival_h(3, int(i), 5, DAY, link, hops, MESH, ALWAYS_UP) for i in IDS[:n]])
+    first = (np.arange(2000) + 0.5) / 2000 * spread
+    for hour in (1.0, 4.0, 8.0, 12.0, 24.0):
+        tries = np.maximum(np.ceil((hour - first) / retry), 0)
+        assert near_share(np.sum(hours < hour), n, float(np.mean(1 - (1 - q) ** tries))), hour
+
+
+def test_gateways_are_down_for_their_share_of_time_and_all_at_once():
+    mtbf, mttr = 20.0, 8.0
+    hours = 24.0 * 9000 + np.arange(1, 4000) * 500.0  # far enough apart to be independent
+    down = sum(not gateway_up(3, 77, float(h), mtbf, mttr) for h in hours)
+    rate = 1 - np.exp(-1 / mtbf)
+    assert near_share(down, len(hours), 1 - np.exp(-rate * mttr / 24))
+    dead = next(float(h) for h in hours if not gateway_up(3, 77, float(h), mtbf, mttr))
+    others = [gateway_up(3, gateway, dead, mtbf, mttr) for gateway in range(200)]
+    assert 0.9 < np.mean(others) < 1
+
+
+def test_one_gateway_s_death_takes_its_meters_only():
+    dead = PARAMS._replace(gateway_mtbf_days=np.full(len(catalogue()), 20.0))
+    dead = dead._replace(gateway_mttr_h=np.full(len(catalogue()), 200.0))
+    arrived = {
+        gateway: [np.isfinite(arrival_h(3, int(i), gateway, DAY, 0.97, 2, MESH, dead)) for i in IDS[:100]]
+        for gateway in range(300)
+    }
+    shares = np.array([np.mean(answers) for answers in arrived.values()])
+    silent = np.array([not gateway_up(3, g, DAY * 24.0 + 12, 20.0, 200.0) for g in range(300)])
+    assert 0.2 < silent.mean() < 0.6
+    assert np.corrcoef(shares, ~silent)[0, 1] > 0.9
+    alive = int(np.argmax(shares))
+    assert arrived[alive] == [
+        np.isfinite(arrival_h(3, int(i), alive, DAY, 0.97, 2, MESH, ALWAYS_UP)) for i in IDS[:100]
+    ], "a gateway that is up all day answers as if none ever died"
+
+
+def test_never_is_beyond_every_day():
+    assert arrival_h(3, 1, 1, DAY, 0.0, 1, MESH, ALWAYS_UP) == NEVER

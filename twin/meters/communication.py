@@ -1,0 +1,132 @@
+"""How a meter's data come in (model M5): links, hops, gateways, retries, joining after an outage, latency.
+
+One attempt end to end ``q = 1 - (1 - p^h)^r`` (link p, hops h, r sends per attempt); an attempt also needs its gateway.
+Hops are geometric, links Beta, a chronic class has a link of its own. A gateway is down from failures drawn day by day
+(``1 - exp(-1 / MTBF)``) for exponential times: no state, any hour can be asked alone. Form: AMI facts, section 10.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.kernels import watch_compilation
+from twin.streams import Stream, gamma, key64, splitmix64, uniform
+
+watch_compilation()
+
+DAY_H = 24.0
+_REPAIRS_BACK = 12.0
+"""Gateway failures are looked for this many mean repair times back: a longer one has a chance of 6e-6."""
+_DRAWS_A_DAY = 64
+NEVER = np.inf
+
+
+class CommunicationParams(NamedTuple):
+    """Datasheet numbers, shape (n_types,); all zero where a type has no communication."""
+
+    link_alpha: NDArray[np.float64]
+    link_beta: NDArray[np.float64]
+    hop_stop: NDArray[np.float64]
+    most_hops: NDArray[np.float64]
+    sends: NDArray[np.float64]
+    spread_h: NDArray[np.float64]
+    retry_h: NDArray[np.float64]
+    chronic_share: NDArray[np.float64]
+    chronic_link: NDArray[np.float64]
+    latency_first_s: NDArray[np.float64]
+    latency_hop_s: NDArray[np.float64]
+    latency_log_sd: NDArray[np.float64]
+    join_median_min: NDArray[np.float64]
+    join_log_sd: NDArray[np.float64]
+    join_hop_min: NDArray[np.float64]
+    gateway_meters: NDArray[np.float64]
+    gateway_mtbf_days: NDArray[np.float64]
+    gateway_mttr_h: NDArray[np.float64]
+
+
+@nb.njit(error_model="numpy")
+def one_shot(link: float, hops: int, sends: float) -> float:
+    """Probability that one attempt reaches its end, the gateway being up."""
+    return 1.0 - (1.0 - link**hops) ** sends
+
+
+@nb.njit(error_model="numpy")
+def gateway_up(seed: int, gateway: int, hour: float, mtbf_days: float, mttr_h: float) -> bool:
+    """Is a gateway up at an hour, counted from 2000-01-01? All its meters get the same answer."""
+    key = key64(seed, Stream.GATEWAY, gateway)
+    fails = 1.0 - np.exp(-1.0 / mtbf_days)
+    today = int(np.floor(hour / DAY_H))
+    for day in range(today - int(np.ceil(_REPAIRS_BACK * mttr_h / DAY_H)), today + 1):
+        if uniform(key, 3 * day) < fails:
+            start = DAY_H * (day + uniform(key, 3 * day + 1))
+            if start <= hour < start - mttr_h * np.log(uniform(key, 3 * day + 2)):
+                return False
+    return True
+
+
+@nb.njit(error_model="numpy")
+def arrival_h(
+    seed: int, consumer: int, gateway: int, day: int, link: float, hops: int, kind: int, params: CommunicationParams
+) -> float:
+    """Hours after midnight at which yesterday's profile has come in; `NEVER` if not within the day.
+
+    The first push is spread evenly over ``spread_h``; it is tried again every ``retry_h``.
+    """
+    key = key64(seed, Stream.METER_READ, consumer)
+    q = one_shot(link, hops, params.sends[kind])
+    at = params.spread_h[kind] * uniform(key, day * _DRAWS_A_DAY)
+    attempt = 1
+    while at < DAY_H:
+        up = gateway_up(seed, gateway, day * DAY_H + at, params.gateway_mtbf_days[kind], params.gateway_mttr_h[kind])
+        if up and uniform(key, day * _DRAWS_A_DAY + attempt) < q:
+            return at
+        at += params.retry_h[kind]
+        attempt += 1
+    return NEVER
+
+
+@nb.njit(error_model="numpy")
+def latency_s(hops: int, first_s: float, hop_s: float, log_sd: float, z: float) -> float:
+    """Time of one message: ``(first + (h - 1) hop) exp(sd z)``, z standard normal. [s]"""
+    return (first_s + hop_s * (hops - 1)) * np.exp(log_sd * z)
+
+
+@nb.njit(error_model="numpy")
+def join_min(hops: int, median_min: float, hop_min: float, log_sd: float, z: float) -> float:
+    """Time until a meter is in its network again after its supply has come back. [min]"""
+    return median_min * np.exp(log_sd * z) + hop_min * max(hops - 2, 0)
+
+
+@nb.njit(cache=True, error_model="numpy")
+def _draw(
+    seed: int, ids: NDArray[np.int64], kind: NDArray[np.uint8], params: CommunicationParams, link: NDArray[np.float32],
+    hops: NDArray[np.uint8],
+) -> None:  # fmt: skip
+    for i in range(len(ids)):
+        k = kind[i]
+        link[i], hops[i] = 0.0, 0
+        if params.sends[k] == 0.0:
+            continue
+        key = key64(seed, Stream.METER_LINK, ids[i])
+        stop = params.hop_stop[k]
+        hops[i] = 1
+        if stop < 1.0:
+            hops[i] = min(1 + int(np.log(uniform(key, 0)) / np.log(1.0 - stop)), int(params.most_hops[k]))
+        if uniform(key, 1) < params.chronic_share[k]:
+            link[i] = params.chronic_link[k]
+        else:
+            a = gamma(splitmix64(key ^ np.uint64(1)), params.link_alpha[k])
+            link[i] = a / (a + gamma(splitmix64(key ^ np.uint64(2)), params.link_beta[k]))
+
+
+def draw_links(
+    seed: int, ids: NDArray[np.int64], kind: NDArray[np.uint8], params: CommunicationParams
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Link probability and hops to the gateway of each meter, shape (n,); zero hops where there is no communication."""
+    link, hops = np.empty(len(ids), np.float32), np.empty(len(ids), np.uint8)
+    _draw(np.uint64(seed), ids, kind, params, link, hops)
+    return link, hops

@@ -1,0 +1,300 @@
+"""All meters of a shard as columns, and what a day does to them: clocks, failures, arrival, recorded energy.
+
+State of one meter (compact, `Fleet` and `FleetState`): type 1, errors 20, basic power 4, tangent 4, crystal 4, frailty
+4, theft 5, link 4, hops 1, gateway 8, thus 55 bytes of traits; installation 4, swap 4, clock 4, waiting days 2, thus 14
+bytes that change. The registers come on top, 8 bytes for each zone and arm.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.kernels import watch_compilation
+from twin.meters.clock import DAY_S, TURNOVER_C, ClockParams, Stretches, advanced, rate_ppm, shift_zones, synchronised
+from twin.meters.communication import CommunicationParams, arrival_h
+from twin.meters.failure import YEAR_DAYS, FailureParams, fails_on, fails_within, repair_days
+from twin.meters.memory import fetched
+from twin.meters.metrology import AGEING, GAIN, LOW_LOAD, PHASE, TEMPERATURE, MetrologyParams, recorded_kwh
+from twin.meters.register import shown_wh
+from twin.streams import Stream, key64, normal, uniform
+from twin.units import WH_PER_KWH
+
+watch_compilation()
+
+
+class FleetParams(NamedTuple):
+    """Datasheets of all types."""
+
+    metrology: MetrologyParams
+    clock: ClockParams
+    failure: FailureParams
+    communication: CommunicationParams
+    resolution_wh: NDArray[np.float64]
+    depth_days: NDArray[np.float64]
+
+
+class Fleet(NamedTuple):
+    """Lasting traits, shape (n,) unless said."""
+
+    ids: NDArray[np.int64]
+    kind: NDArray[np.uint8]
+    errors: NDArray[np.float32]
+    """Shape (n, 5): `twin.meters.metrology.draw_errors`."""
+    tan_phi: NDArray[np.float32]
+    basic_kw: NDArray[np.float32]
+    """Power at basic current and the load's power factor. [kW]"""
+    crystal_ppm: NDArray[np.float32]
+    frailty: NDArray[np.float32]
+    theft_kind: NDArray[np.uint8]
+    through: NDArray[np.float32]
+    """Share of the use that passes the meter."""
+    link: NDArray[np.float32]
+    hops: NDArray[np.uint8]
+    gateway: NDArray[np.int64]
+
+
+class Places(NamedTuple):
+    """Where each meter hangs, shape (n,)."""
+
+    district: NDArray[np.int16]
+    dt: NDArray[np.int32]
+    """Row of its DT; the last row of the ledger where it has none."""
+    feeder: NDArray[np.int32]
+    """Position of its feeder, likewise."""
+
+
+class FleetState(NamedTuple):
+    """What changes from day to day, shape (n,)."""
+
+    installed_day: NDArray[np.int32]
+    """Days since 2000-01-01, as everywhere here."""
+    swap_day: NDArray[np.int32]
+    """First day with a new meter; not later than today where the meter works."""
+    clock_s: NDArray[np.float32]
+    """How far the clock is ahead."""
+    waiting: NDArray[np.uint16]
+    """Days of profile that are not fetched."""
+
+
+class DayContext(NamedTuple):
+    """What a day is like where the meters hang."""
+
+    seed: np.uint64
+    day: int
+    rise_k: NDArray[np.float64]
+    """Meters' temperature above reference, shape (n_districts, n_zones). [K]"""
+    square_k2: NDArray[np.float64]
+    """Mean of (T - 25 C)^2, shape (n_districts,). [K^2]"""
+    stress: float
+    """Multiplies the failure rate."""
+
+
+class DayOut(NamedTuple):
+    """What a day did to the devices, shape (n,)."""
+
+    arrival_h: NDArray[np.float32]
+    """Hours after the next midnight; inf: not within a day."""
+    fetched: NDArray[np.uint16]
+    lost: NDArray[np.uint16]
+    failed: NDArray[np.bool_]
+    clock_set: NDArray[np.bool_]
+
+
+LEDGER = ("used", "metered", "error", "theft", "unrecorded")
+"""Lines of the meters' balance: used = metered + error + theft + unrecorded."""
+USED, METERED, ERROR, THEFT, UNRECORDED = range(len(LEDGER))
+
+
+@nb.njit(cache=True, error_model="numpy")
+def advance_fleet(
+    fleet: Fleet, state: FleetState, params: FleetParams, place: Places, today: DayContext, out: DayOut
+) -> None:
+    """A day passes: meters fail or are swapped, clocks drift and are set, profiles come in and are fetched."""
+    for i in range(len(fleet.ids)):
+        k = fleet.kind[i]
+        out.arrival_h[i], out.fetched[i], out.lost[i] = np.inf, 0, 0
+        out.failed[i], out.clock_set[i] = False, False
+        if state.swap_day[i] == today.day:
+            state.installed_day[i], state.clock_s[i], state.waiting[i] = today.day, 0.0, 0
+        if state.swap_day[i] > today.day:
+            continue
+        age = (today.day - state.installed_day[i]) / YEAR_DAYS
+        chance = fails_within(age, age + 1.0 / YEAR_DAYS, fleet.frailty[i], today.stress, k, params.failure)
+        if fails_on(today.seed, fleet.ids[i], today.day, chance):
+            out.failed[i] = True
+            wait = repair_days(today.seed, fleet.ids[i], today.day, k, params.failure)
+            state.swap_day[i] = today.day + 1 + int(min(wait, 1e6))
+            continue
+        if fleet.hops[i] == 0:
+            continue
+        _communicate(i, k, age, fleet, state, params, today.square_k2[place.district[i]], today, out)
+
+
+@nb.njit(error_model="numpy")
+def _communicate(
+    i: int, k: int, age: float, fleet: Fleet, state: FleetState, params: FleetParams, square_k2: float,
+    today: DayContext, out: DayOut,
+) -> None:  # fmt: skip
+    clock = params.clock
+    ppm = rate_ppm(
+        fleet.crystal_ppm[i], clock.parabola_ppm_per_k2[k], clock.residual_frac[k], square_k2,
+        clock.ageing_ppm_per_year[k], age,
+    )  # fmt: skip
+    offset = advanced(state.clock_s[i], ppm, DAY_S, 0.0, True)
+    arrived = arrival_h(
+        today.seed, fleet.ids[i], fleet.gateway[i], today.day + 1, fleet.link[i], fleet.hops[i], k, params.communication
+    )
+    out.arrival_h[i] = arrived
+    got, lost, waiting = fetched(int(state.waiting[i]), int(params.depth_days[k]), np.isfinite(arrived))
+    out.fetched[i], out.lost[i], state.waiting[i] = got, lost, min(waiting, 65535)
+    if np.isfinite(arrived) and abs(offset) > clock.sync_threshold_s[k]:
+        z = normal(key64(today.seed, Stream.METER_SYNC, fleet.ids[i]), today.day)
+        offset = synchronised(offset, clock.sync_threshold_s[k], clock.sync_residual_s[k], z)
+        out.clock_set[i] = True
+    state.clock_s[i] = offset
+
+
+@nb.njit(cache=True, error_model="numpy")
+def record_energy(
+    fleet: Fleet, state: FleetState, params: FleetParams, place: Places, today: DayContext, day: Stretches, days: float,
+    used_kwh: NDArray[np.float64], registers_kwh: NDArray[np.float64], ledger_kwh: NDArray[np.float64],
+    metered_kwh: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """What the registers make of the energy used on a day.
+
+    Parameters
+    ----------
+    days : float
+        How many like days ``used_kwh`` covers.
+    used_kwh : array, shape (n, n_zones)
+        True use by zone. [kWh]
+    registers_kwh : array, shape (n, n_zones)
+        Recorded energy with its residual, which is added to. [kWh]
+    ledger_kwh : array, shape (n_dts + 1, 5)
+        `LEDGER` of each DT's meters, which is added to; ``metered`` is what displays gained, ``error`` is positive
+        where meters read too little. [kWh]
+    metered_kwh : array, shape (n,)
+        What each meter's display gained, overwritten. [kWh]
+    """
+    n_zones = used_kwh.shape[1]
+    through, recorded, moved = np.empty(n_zones), np.empty(n_zones), np.empty(n_zones)
+    for i in range(len(fleet.ids)):
+        line = ledger_kwh[place.dt[i]]
+        used = passed = 0.0
+        for z in range(n_zones):
+            through[z] = fleet.through[i] * used_kwh[i, z]
+            used += used_kwh[i, z]
+            passed += through[z]
+        metered_kwh[i] = 0.0
+        line[USED] += used
+        line[THEFT] += used - passed
+        if state.swap_day[i] > today.day:
+            line[UNRECORDED] += passed
+            continue
+        unrecorded = _record(i, fleet, state, params, today, place.district[i], day, days, through, recorded)
+        moved[:] = 0.0
+        shift_zones(recorded, state.clock_s[i], day, moved)
+        resolution, gained_wh, seen = params.resolution_wh[fleet.kind[i]], 0.0, 0.0
+        for z in range(n_zones):
+            before = shown_wh(registers_kwh[i, z], resolution)
+            registers_kwh[i, z] += moved[z]
+            gained_wh += shown_wh(registers_kwh[i, z], resolution) - before
+            seen += through[z] - recorded[z]
+        metered_kwh[i] = gained_wh / WH_PER_KWH
+        line[METERED] += metered_kwh[i]
+        line[UNRECORDED] += unrecorded
+        line[ERROR] += (seen - unrecorded) + (recorded.sum() - metered_kwh[i])
+
+
+@nb.njit(error_model="numpy")
+def _record(
+    i: int, fleet: Fleet, state: FleetState, params: FleetParams, today: DayContext, district: int, day: Stretches,
+    days: float, through: NDArray[np.float64], recorded: NDArray[np.float64],
+) -> float:  # fmt: skip
+    """Energy recorded by zone; returns what was below the starting current. [kWh]"""
+    k, errors, unrecorded = fleet.kind[i], fleet.errors[i], 0.0
+    age = (today.day - state.installed_day[i]) / YEAR_DAYS
+    starting = params.metrology.starting_current_frac[k]
+    steady = errors[GAIN] + 0.1 * errors[PHASE] * fleet.tan_phi[i] + errors[AGEING] * age
+    for z in range(len(through)):
+        rise = today.rise_k[district, z]
+        fixed = steady + errors[TEMPERATURE] * rise + params.metrology.temperature_percent_per_k2[k] * rise * rise
+        hours = day.zone_hours[z] * days
+        recorded[z] = recorded_kwh(through[z], hours, fleet.basic_kw[i], starting, fixed, errors[LOW_LOAD])
+        if recorded[z] == 0.0:
+            unrecorded += through[z]
+    return unrecorded
+
+
+@nb.njit(cache=True, error_model="numpy")
+def settled_clocks(
+    fleet: Fleet, params: FleetParams, installed_day: NDArray[np.int32], day: int, square_k2: float,
+    out: NDArray[np.float32],
+) -> None:  # fmt: skip
+    """Offsets of clocks that have drifted since they were installed and were set at each threshold. [s]"""
+    for i in range(len(fleet.ids)):
+        k, age = fleet.kind[i], day - installed_day[i]
+        out[i] = 0.0
+        if fleet.hops[i] == 0:
+            continue
+        ppm = rate_ppm(
+            fleet.crystal_ppm[i], params.clock.parabola_ppm_per_k2[k], params.clock.residual_frac[k], square_k2,
+            params.clock.ageing_ppm_per_year[k], 0.5 * age / YEAR_DAYS,
+        )  # fmt: skip
+        drift = 1e-6 * ppm * DAY_S * age
+        threshold = params.clock.sync_threshold_s[k]
+        out[i] = drift - threshold * np.trunc(drift / threshold)
+
+
+@nb.njit(cache=True, error_model="numpy")
+def settled_swaps(
+    seed: int, fleet: Fleet, params: FailureParams, installed_day: NDArray[np.int32], day: int, out: NDArray[np.int32]
+) -> None:
+    """First day with a new meter of those that a run finds failed: failures of a day times mean days to a swap."""
+    for i in range(len(fleet.ids)):
+        k = fleet.kind[i]
+        age = (day - installed_day[i]) / YEAR_DAYS
+        key = key64(seed, Stream.METER_REPAIR, fleet.ids[i])
+        mean_days = 1.0 + params.repair_median_days[k] * np.exp(0.5 * params.repair_log_sd[k] ** 2)
+        chance = fails_within(age, age + 1.0 / YEAR_DAYS, fleet.frailty[i], 1.0, k, params) * mean_days
+        out[i] = day + 1 + int(mean_days * uniform(key, 1)) if uniform(key, 0) < chance else installed_day[i]
+
+
+READS = ("meters", "working", "read_8h", "read_12h", "read_24h", "days_fetched", "days_lost")
+"""Counts of a feeder's meters of one type: service levels at 8, 12 and 24 h after midnight as in Indian contracts
+(recalled)."""
+_LEVELS_H = (8.0, 12.0, 24.0)
+
+
+@nb.njit(cache=True, error_model="numpy")
+def count_reads(
+    fleet: Fleet, state: FleetState, place: Places, day: int, today: DayOut, counts: NDArray[np.int64]
+) -> None:
+    """Add up `READS` of what came in; ``counts`` has the shape (n_feeders + 1, n_types, 7)."""
+    for i in range(len(fleet.ids)):
+        row = counts[place.feeder[i], fleet.kind[i]]
+        row[0] += 1
+        row[1] += state.swap_day[i] <= day
+        for level in range(len(_LEVELS_H)):
+            row[2 + level] += today.arrival_h[i] < _LEVELS_H[level]
+        row[5] += today.fetched[i]
+        row[6] += today.lost[i]
+
+
+@nb.njit(cache=True, error_model="numpy")
+def add_read_energy(
+    fleet: Fleet, place: Places, today: DayOut, metered_kwh: NDArray[np.float64], read_kwh: NDArray[np.float64]
+) -> None:
+    """Add what the meters that were read within the day gained, shape (n_feeders + 1, n_types). [kWh]"""
+    for i in range(len(fleet.ids)):
+        if np.isfinite(today.arrival_h[i]):
+            read_kwh[place.feeder[i], fleet.kind[i]] += metered_kwh[i]
+
+
+def mean_square_k2(temperature_c: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of (T - 25 C)^2 over the last axis. [K^2]"""
+    return ((temperature_c - TURNOVER_C) ** 2).mean(axis=-1)

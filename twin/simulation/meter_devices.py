@@ -1,0 +1,309 @@
+"""The meters of a shard as devices in one replicate: which type hangs where, and what a settled day does to them.
+
+Off unless the scenario says ``meters: {devices: true}``; registers then show the true energy (`twin.meters.register`).
+Draws are keyed by replicate and meter, so that arms share them and no result hangs on the cut into shards.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.datapack import categories, read_yaml
+from twin.demand.weather import DAY_STEPS, PAD, Weather, day_number
+from twin.errors import DataPackError, Problem
+from twin.grid.settings import synthesis
+from twin.meters.clock import ClockParams, draw_crystals, stretches_of
+from twin.meters.communication import CommunicationParams, draw_links
+from twin.meters.datasheets import Catalogue, catalogue
+from twin.meters.failure import FailureParams, draw_frailties
+from twin.meters.fleet import (
+    LEDGER,
+    READS,
+    DayContext,
+    DayOut,
+    Fleet,
+    FleetParams,
+    FleetState,
+    Places,
+    add_read_energy,
+    advance_fleet,
+    count_reads,
+    mean_square_k2,
+    record_energy,
+    settled_clocks,
+    settled_swaps,
+)
+from twin.meters.metrology import MetrologyParams, class_points, draw_errors
+from twin.meters.theft import KINDS, TheftParams, draw_theft
+from twin.scenario.names import BY_DISTRICT
+from twin.simulation.population import Population
+from twin.streams import Stream, uniforms
+from twin.units import LV_BASE_V, LV_NOMINAL_PU
+
+if TYPE_CHECKING:
+    from twin.simulation.replicate import ReplicateWorld
+
+NOMINAL_V = LV_BASE_V * LV_NOMINAL_PU
+STATE_COLUMNS = 4
+SMART, STATIC, ELECTROMECHANICAL = "smart", "static", "electromechanical"
+
+
+@dataclass
+class ArmDay:
+    """What a day's meters made of one arm's energy."""
+
+    ledger_kwh: NDArray[np.float64]
+    """`LEDGER` by DT, shape (n_dts + 1, 5); the last row holds consumers without a DT. [kWh]"""
+    read_kwh: NDArray[np.float64]
+    """Energy that was read within a day, shape (n_feeders + 1, n_types). [kWh]"""
+
+
+@dataclass
+class DeviceDay:
+    """What a day did to the meters: the devices alike in all arms, and each arm's energy."""
+
+    date: dt.date
+    devices: DayOut
+    counts: NDArray[np.int64]
+    """`READS` by feeder and type, shape (n_feeders + 1, n_types, 7)."""
+    arms: list[ArmDay]
+
+
+class MeterDevices:
+    """All meters of a shard; ``state`` is what later days hang on."""
+
+    def __init__(self, world: ReplicateWorld) -> None:
+        population = world.population
+        self.seed, self.weather, self.population = world.seed, world.weather, population
+        self.types = catalogue()
+        self.params = _params(self.types)
+        self.place = _places(population)
+        self.stretches = stretches_of(world.plan.zones.zone_of_step)
+        self._zone_of_quarter = np.repeat(world.plan.zones.zone_of_step, DAY_STEPS // world.plan.steps)
+        kind = meter_types(world, self.types)
+        self.fleet = _draw_fleet(world.seed, population, kind, self.types, self.params)
+        self.state: FleetState
+
+    @property
+    def resolution_wh(self) -> NDArray[np.int64]:
+        """Last digit of each meter's register, shape (n,). [Wh]"""
+        return self.params.resolution_wh[self.fleet.kind].astype(np.int64)
+
+    @property
+    def bytes_per_meter(self) -> float:
+        """Memory of traits and state but for the registers."""
+        arrays: list[NDArray[np.generic]] = [*self.fleet[1:], *self.state]
+        return sum(array.nbytes for array in arrays) / max(len(self.fleet.ids), 1)
+
+    def begin(self, first: dt.date, month_to_date: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Put every meter where a run finds it on its first day; returns registers of the month to date.
+
+        Ages and clocks are drawn, some meters are waiting for a swap. The month to date, shape (n, n_zones), passes
+        meters that worked, with clocks that were right. [kWh]
+        """
+        today, n = self.context(first), len(self.fleet.ids)
+        installed = _installed(self.seed, self.fleet, self.types, today.day)
+        clock, swap = np.empty(n, np.float32), np.empty(n, np.int32)
+        settled_clocks(self.fleet, self.params, installed, today.day, float(today.square_k2.mean()), clock)
+        settled_swaps(np.uint64(self.seed), self.fleet, self.params.failure, installed, today.day, swap)
+        registers = np.zeros_like(month_to_date)
+        self.state = FleetState(installed, installed.copy(), np.zeros(n, np.float32), np.zeros(n, np.uint16))
+        if first.day > 1:
+            self._record(today, first.day - 1.0, month_to_date, registers)
+        self.state = FleetState(installed, swap, clock, np.zeros(n, np.uint16))
+        return registers
+
+    def restore(self, column: NDArray[np.float64]) -> None:
+        """From a checkpoint's array, shape (1, n, 4)."""
+        installed, swap, clock, waiting = column[0].T
+        self.state = FleetState(
+            installed.astype(np.int32), swap.astype(np.int32), clock.astype(np.float32), waiting.astype(np.uint16)
+        )
+
+    def arrays(self) -> NDArray[np.float64]:
+        """For a checkpoint, shape (1, n, 4): whole numbers and float32 fit into float64."""
+        return np.column_stack([column.astype(np.float64) for column in self.state])[None]
+
+    def context(self, date: dt.date) -> DayContext:
+        """What a day is like where the meters hang."""
+        return day_context(self.seed, self.weather, date, self._zone_of_quarter)
+
+    def advance(self, date: dt.date, used_kwh: list[NDArray[np.float64]], registers: NDArray[np.float64]) -> DeviceDay:
+        """A settled day passes.
+
+        Parameters
+        ----------
+        used_kwh : list of array, shape (n, n_zones)
+            True use under each arm. [kWh]
+        registers : array, shape (n_arms, n, n_zones)
+            Recorded energy with its residual, which is added to. [kWh]
+        """
+        today, n = self.context(date), len(self.fleet.ids)
+        fetched, lost = np.empty(n, np.uint16), np.empty(n, np.uint16)
+        out = DayOut(np.empty(n, np.float32), fetched, lost, np.empty(n, np.bool_), np.empty(n, np.bool_))
+        advance_fleet(self.fleet, self.state, self.params, self.place, today, out)
+        counts = np.zeros((len(self.population.feeders) + 1, len(self.types), len(READS)), np.int64)
+        count_reads(self.fleet, self.state, self.place, today.day, out, counts)
+        arms = []
+        for arm, used in enumerate(used_kwh):
+            ledger, metered = self._record(today, 1.0, used, registers[arm])
+            read = np.zeros(counts.shape[:2])
+            add_read_energy(self.fleet, self.place, out, metered, read)
+            arms.append(ArmDay(ledger, read))
+        return DeviceDay(date, out, counts, arms)
+
+    def recorded_share(
+        self, date: dt.date, rows: NDArray[np.int64], used_kwh: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Share of a day's use that some meters recorded, by true zone, asked after the day. Shape (k, n_zones)."""
+        fleet = Fleet._make(column[rows] for column in self.fleet)
+        state = FleetState._make(column[rows] for column in self.state)
+        state = state._replace(clock_s=np.zeros(len(rows), np.float32))
+        place = Places(self.place.district[rows], np.zeros(len(rows), np.int32), self.place.feeder[rows])
+        recorded = np.zeros(used_kwh.shape)
+        record_energy(
+            fleet, state, self.params, place, self.context(date), self.stretches, 1.0, used_kwh, recorded,
+            np.zeros((1, len(LEDGER))), np.empty(len(rows)),
+        )  # fmt: skip
+        return np.divide(recorded, used_kwh, out=np.zeros_like(recorded), where=used_kwh > 0.0)
+
+    def _record(
+        self, today: DayContext, days: float, used: NDArray[np.float64], registers: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        ledger, metered = np.zeros((self.population.n_dts + 1, len(LEDGER))), np.empty(len(used))
+        record_energy(
+            self.fleet, self.state, self.params, self.place, today, self.stretches, days, used, registers, ledger,
+            metered,
+        )  # fmt: skip
+        return ledger, metered
+
+
+def day_context(seed: int, weather: Weather, date: dt.date, zone_of_quarter: NDArray[np.uint8]) -> DayContext:
+    """A day's temperatures in the meters' boxes, by district and zone, and its stress."""
+    fleet = read_yaml("meter_fleet")
+    outdoor = weather.day(date).outdoor_c[:, PAD : PAD + DAY_STEPS]
+    box = outdoor + fleet["enclosure_rise_k"]["value"]
+    count = np.bincount(zone_of_quarter)
+    by_zone = np.stack([box[:, zone_of_quarter == zone].mean(axis=1) for zone in range(len(count))], axis=1)
+    rise = by_zone - read_yaml("meter_classes")["reference_c"]["value"]
+    stress = fleet["failure_stress_by_month"]["value"][date.month - 1]
+    return DayContext(np.uint64(seed), day_number(date), rise, mean_square_k2(box), float(stress))
+
+
+def meter_types(world: ReplicateWorld, types: Catalogue) -> NDArray[np.uint8]:
+    """Type of each meter: the maker's where it is smart, CT-operated at HT, else a legacy one. Shape (n,)."""
+    consumers, chosen = world.population.consumers, world.plan.scenario.meters.vendors
+    names = synthesis().vendors.names
+    makers = list(names) if chosen == BY_DISTRICT else [chosen] * len(names)
+    missing = sorted(set(makers) - set(types.makers))
+    if missing:
+        fix = f"add twin/data/devices/{missing[0]}.yaml"
+        raise DataPackError([Problem("twin/data/devices", "", f"no datasheet of {', '.join(missing)}", fix)])
+    by_phases = np.array([[types.code(m, model) for m in makers] for model in ("single_phase", "three_phase")])
+    three = (consumers.phases == 3).astype(np.int64)  # noqa: PLR2004
+    kind = by_phases[three, consumers.vendor]
+    share = read_yaml("meter_fleet")["electromechanical_share"]["value"]
+    old = (uniforms(world.seed, Stream.METER_TYPE, consumers.consumer_id) < share) & (three == 0)
+    static = np.array([types.code("static", "single_phase"), types.code("static", "three_phase")])[three]
+    legacy = np.where(old, types.code("electromechanical", "single_phase"), static)
+    kind = np.where(world.smart, kind, legacy)
+    kind[world.population.ht] = types.code("ct_operated", "ct_operated")
+    return kind.astype(np.uint8)
+
+
+def _params(types: Catalogue) -> FleetParams:
+    resolution = [float(sheet.model.register_.resolution_wh.value) for sheet in types.sheets]
+    return FleetParams(
+        metrology=types.params(MetrologyParams, "metrology"),
+        clock=types.params(ClockParams, "clock"),
+        failure=types.params(FailureParams, "failure"),
+        communication=types.params(CommunicationParams, "communication"),
+        resolution_wh=np.array(resolution),
+        depth_days=np.array([float(sheet.model.memory.depth_days.value) for sheet in types.sheets]),
+    )
+
+
+def _places(population: Population) -> Places:
+    """Where each consumer's meter hangs; consumers without a feeder or DT get the last row of the sums."""
+    n = len(population.consumers)
+    dt_row = np.full(n, population.n_dts, np.int32)
+    feeder_row = np.full(n, len(population.feeders), np.int32)
+    for position, part in enumerate(population.feeders):
+        feeder_row[part.rows] = position
+        if len(part.dt_id) == 0:
+            continue
+        order = np.argsort(part.dt_id)
+        wanted = population.consumers.dt_id[part.rows]
+        found = order[np.minimum(np.searchsorted(part.dt_id[order], wanted), max(len(order) - 1, 0))]
+        dt_row[part.rows] = np.where(part.dt_id[found] == wanted, part.dts.start + found, population.n_dts)
+    return Places(population.consumers.district, dt_row, feeder_row)
+
+
+def _draw_fleet(
+    seed: int, population: Population, kind: NDArray[np.uint8], types: Catalogue, params: FleetParams
+) -> Fleet:
+    """Draw the lasting traits of all meters."""
+    consumers = population.consumers
+    ids = consumers.consumer_id
+    tangent = consumers.zips[:, 3:].sum(axis=1).astype(np.float32)
+    power_factor = 1.0 / np.sqrt(1.0 + tangent.astype(np.float64) ** 2)
+    phases = np.array([sheet.model.phases for sheet in types.sheets])
+    basic = params.metrology.base_current_a[kind] * NOMINAL_V * phases[kind] * 1e-3 * power_factor
+    ht = population.ht  # transformers are chosen so that their rated current is the contract's
+    basic[ht] = np.maximum(consumers.contract_kva[ht], consumers.sanctioned_kw[ht]) * power_factor[ht]
+    limits = read_yaml("meter_classes")["classes"]
+    errors = draw_errors(seed, ids, kind, params.metrology, class_points(params.metrology.accuracy_class, limits))
+    theft_kind, through = draw_theft(seed, ids, _theft_multiple(population, kind, types), _theft_params())
+    link, hops = draw_links(seed, ids, kind, params.communication)
+    return Fleet(
+        ids=ids, kind=kind, errors=errors, tan_phi=tangent, basic_kw=basic.astype(np.float32),
+        crystal_ppm=draw_crystals(seed, ids, kind, params.clock),
+        frailty=draw_frailties(seed, ids, kind, params.failure), theft_kind=theft_kind, through=through, link=link,
+        hops=hops, gateway=_gateways(population, kind, types),
+    )  # fmt: skip
+
+
+def _theft_params() -> TheftParams:
+    spec = read_yaml("meter_fleet")["theft"]
+    rows = [spec[name] for name in KINDS[1:]]
+    low, high = zip(*(row["factor"] for row in rows), strict=True)
+    return TheftParams(np.array([row["share"] for row in rows]), np.array(low), np.array(high))
+
+
+def _theft_multiple(population: Population, kind: NDArray[np.uint8], types: Catalogue) -> NDArray[np.float32]:
+    """What multiplies the shares of thieves: by kind of meter, zero outside the groups that steal."""
+    spec = read_yaml("meter_fleet")
+    by_type = np.array([spec["theft_multiple"][_sort(types, code)]["value"] for code in range(len(types))], np.float32)
+    may = np.array([row.smart_share_group in spec["theft_groups"]["value"] for row in categories()])
+    return by_type[kind] * may[population.consumers.category]
+
+
+def _sort(types: Catalogue, code: int) -> str:
+    """smart, static or electromechanical."""
+    sheet = types.sheets[code]
+    return ELECTROMECHANICAL if sheet.maker == ELECTROMECHANICAL else STATIC if sheet.role == "legacy" else SMART
+
+
+def _installed(seed: int, fleet: Fleet, types: Catalogue, day: int) -> NDArray[np.int32]:
+    """Day on which each meter was put up, from an even spread of ages. Shape (n,)."""
+    spec = read_yaml("meter_fleet")["age_years"]
+    low, high = np.array([spec[_sort(types, code)]["value"] for code in range(len(types))]).T
+    u = uniforms(seed, Stream.METER_AGE, fleet.ids)
+    age = low[fleet.kind] + u * (high - low)[fleet.kind]
+    return (day - 1 - np.floor(age * 365.25)).astype(np.int32)
+
+
+def _gateways(population: Population, kind: NDArray[np.uint8], types: Catalogue) -> NDArray[np.int64]:
+    """Gateway of each meter: neighbouring DTs share one of their maker; a consumer without a DT has one alone."""
+    consumers, per_dt = population.consumers, read_yaml("meter_fleet")["meters_per_dt"]["value"]
+    meters = [sheet.model.communication for sheet in types.sheets]
+    dts = np.array([1 if part is None else max(1, round(part.gateway_meters.value / per_dt)) for part in meters])
+    maker = np.array([crc32(sheet.maker.encode()) for sheet in types.sheets], np.int64)
+    shared = (consumers.dt_id // dts[kind]) << 32 | maker[kind]
+    return np.where(consumers.dt_id < 0, -1 - consumers.consumer_id, shared)

@@ -1,0 +1,110 @@
+"""Tables of meters as devices: ``meter_balance`` is the truth by DT, ``meter_reads`` what a head-end sees by feeder and
+type, ``meter_events`` what meters log and what happens to them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from twin.meters.clock import CLOCK_SET
+from twin.meters.fleet import LEDGER, READS
+from twin.results.schema import arrow_schema
+from twin.results.storage import FileRecord
+from twin.simulation.shard_tables import named
+
+if TYPE_CHECKING:
+    from twin.simulation.block import BlockState
+    from twin.simulation.meter_devices import DeviceDay, MeterDevices
+    from twin.simulation.meter_state import MeterState
+    from twin.simulation.population import Population
+    from twin.simulation.replicate import ReplicateWorld
+    from twin.simulation.shard import Shared
+
+NO_CODE = 0
+MIDNIGHT_AFTER = np.timedelta64(1, "D")
+
+
+def meter_files(
+    shared: Shared, name: str, world: ReplicateWorld, meters: MeterState, block: BlockState
+) -> list[FileRecord]:
+    """Let the settled block pass the meters, where they are devices, and write their tables for every arm."""
+    day = meters.advance_devices(block)
+    if day is None or meters.devices is None:
+        return []
+    records = []
+    for arm in range(len(day.arms)):
+        case = world.plan.case(arm, world.replicate)
+        for table, rows in (("meter_balance", balance_rows), ("meter_reads", read_rows), ("meter_events", event_rows)):
+            if table in shared.wanted:
+                content = rows(case, arm, meters.devices, day)
+                if content.num_rows:
+                    path = f"tables/{table}/case={case}/{name}.parquet"
+                    records.append(shared.storage.write_table(path, table, content))
+    return records
+
+
+def balance_rows(case: int, arm: int, devices: MeterDevices, day: DeviceDay) -> pa.Table:
+    """Energy of a day by DT: used = metered + error + theft + unrecorded."""
+    population = devices.population
+    ledger = day.arms[arm].ledger_kwh[: population.n_dts]
+    columns = {
+        "case": np.full(len(ledger), case, np.int32),
+        "date": np.full(len(ledger), np.datetime64(day.date, "D")),
+        "dt_id": _dt_ids(population),
+    } | {f"{line}_kwh": ledger[:, column] for column, line in enumerate(LEDGER)}
+    return pa.table(columns, schema=arrow_schema("meter_balance"))
+
+
+def _dt_ids(population: Population) -> NDArray[np.int64]:
+    return np.concatenate([np.zeros(0, np.int64), *(part.dt_id for part in population.feeders)])
+
+
+def read_rows(case: int, arm: int, devices: MeterDevices, day: DeviceDay) -> pa.Table:
+    """What came in of a day, by feeder and type of meter; HT consumers are left out."""
+    feeders = np.array([part.feeder for part in devices.population.feeders], np.int32)
+    counts = day.counts[: len(feeders)]
+    feeder, kind = np.nonzero(counts[:, :, READS.index("meters")])
+    columns = {
+        "case": np.full(len(feeder), case, np.int32),
+        "date": np.full(len(feeder), np.datetime64(day.date, "D")),
+        "feeder_id": feeders[feeder],
+        "device": named(kind, devices.types.names),
+    } | {name: counts[feeder, kind, column].astype(np.int32) for column, name in enumerate(READS)}
+    columns["read_kwh"] = day.arms[arm].read_kwh[feeder, kind]
+    return pa.table(columns, schema=arrow_schema("meter_reads"))
+
+
+def event_rows(case: int, arm: int, devices: MeterDevices, day: DeviceDay) -> pa.Table:
+    """Failures, swaps and clocks set of a day; every arm has the same."""
+    start = np.datetime64(day.date, "us")
+    state, out, ids = devices.state, day.devices, devices.fleet.ids
+    swapped = (state.swap_day == devices.context(day.date).day) & (state.installed_day == state.swap_day)
+    # a clock is set when the day's profile comes in, after the next midnight
+    set_at = start + MIDNIGHT_AFTER + _microseconds(out.arrival_h[out.clock_set])
+    parts = [
+        (ids[out.failed], np.full(out.failed.sum(), start), NO_CODE, "failed"),
+        (ids[swapped], np.full(swapped.sum(), start), NO_CODE, "swapped"),
+        (ids[out.clock_set], set_at, CLOCK_SET, "clock_set"),
+    ]
+    rows = [
+        pa.table(
+            {
+                "case": np.full(len(who), case, np.int32),
+                "event_time": when,
+                "consumer_id": who,
+                "code": np.full(len(who), code, np.int32),
+                "event": pa.array([event] * len(who), pa.string()),
+            },
+            schema=arrow_schema("meter_events"),
+        )
+        for who, when, code, event in parts
+    ]
+    return pa.concat_tables(rows)
+
+
+def _microseconds(hours: NDArray[np.float32]) -> NDArray[np.timedelta64]:
+    return np.rint(hours.astype(np.float64) * 3.6e9).astype("timedelta64[us]")
