@@ -154,6 +154,39 @@ def bill(
     show_bill(consumer_bill(open_run(run_folder), consumer, arm, replicate, point), OUT)
 
 
+@app.command(name="pilot-size")
+def pilot_size(
+    scenario: ScenarioPath,
+    overrides: Overrides = None,
+    effect: Annotated[float, typer.Option(help="effect to be seen, percent of the control mean")] = 2.0,
+    power: Annotated[float, typer.Option(help="probability of seeing it")] = 0.8,
+    significance: Annotated[float, typer.Option(help="probability of seeing what is not there")] = 0.05,
+    baseline_weeks: Annotated[int, typer.Option(help="weeks of readings before the start")] = 4,
+    outcome: Annotated[
+        str, typer.Option(help="evening_peak_kw or sent_kwh, by transformer and day")
+    ] = "evening_peak_kw",
+    out: Annotated[Path | None, typer.Option(help="folder [default: runs/<name>-size]")] = None,
+    backend: Annotated[str, typer.Option(help="ray, or local: everything in this process")] = "ray",
+    shards: Annotated[int | None, typer.Option(min=1, help="number of workers [default: CPU cores]")] = None,
+) -> None:
+    """How many transformers and weeks would a pilot need? Runs the scenario, or takes the run that is in the folder."""
+    from twin import pilot_size as sizing
+    from twin.errors import ScenarioError
+    from twin.runner import RunOptions
+    from twin.scenario.load import load_scenario
+
+    wish = sizing.Wish(effect, power, significance, baseline_weeks, outcome)
+    if problems := sizing.problems_of(wish):
+        raise ScenarioError(problems)
+    loaded = load_scenario(scenario, tuple(overrides or ()))
+    folder = out or Path("runs") / f"{loaded.name}-size"
+    options = RunOptions(backend=backend, shards=shards, command="twin " + " ".join(sys.argv[1:]))
+    result = sizing.pilot_size(sizing.run_for_size(loaded, folder, options, ERR), wish)
+    sizing.show_size(result, OUT)
+    for path in sizing.write_size(result, folder):
+        OUT.print(str(path), highlight=False, markup=False)
+
+
 @app.command()
 def grid(
     scenario: ScenarioPath,
