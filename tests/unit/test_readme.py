@@ -30,7 +30,7 @@ def test_the_scenario_in_it_is_good() -> None:
 
 
 def test_the_commands_in_it_are_all_there_are() -> None:
-    named = set(re.findall(r"^\| `twin (\w+)", README, flags=re.MULTILINE))
+    named = {name.replace("-", "_") for name in re.findall(r"^\| `twin ([\w-]+)", README, flags=re.MULTILINE)}
     functions = {command.callback.__name__ for command in app.registered_commands if command.callback}
     assert named == functions
 
