@@ -1,0 +1,156 @@
+"""Models M6, M7, M8 and M12: last gasps, switches, load limits, campaigns and command queues."""
+
+import numpy as np
+import pytest
+
+from tests.meter_cases import IDS, near_share
+from twin.meters.datasheets import catalogue
+from twin.meters.firmware import NEVER, FirmwareParams, campaign_days, executed_s, transfer_s
+from twin.meters.gasp import GaspParams, arrives, delivery
+from twin.meters.load_limit import LimiterState, LoadLimitParams, limit_load
+from twin.meters.relay import (
+    CLOSED,
+    HEALTHY,
+    OPEN,
+    STUCK_OPEN,
+    WELDED,
+    RelayParams,
+    RelayState,
+    fault_probability,
+    operate,
+)
+
+KIND = catalogue().names.index("genus.single_phase")
+RELAY = catalogue().params(RelayParams, "relay")
+LIMIT = catalogue().params(LoadLimitParams, "load_limit")
+DAY_S = 86_400
+
+
+def switches(n, cycles=0):
+    return RelayState(np.full(n, CLOSED, np.uint8), np.zeros(n, np.uint8), np.full(n, cycles, np.uint32))
+
+
+def order(state, wanted, params=RELAY, ids=IDS, overload=False):
+    n, done = len(ids), np.empty(len(ids), bool)
+    operate(7, ids, np.full(n, KIND, np.uint8), np.full(n, wanted, np.uint8), np.full(n, overload), params, state, done)
+    return done
+
+
+def test_operations_are_counted_and_a_standing_switch_does_not_move():
+    sure = RELAY._replace(fault_probability=np.zeros(len(catalogue())))
+    state = switches(len(IDS))
+    assert order(state, CLOSED, sure).all()
+    assert not state.cycles.any()
+    for k in range(6):
+        assert order(state, OPEN if k % 2 == 0 else CLOSED, sure).all()
+    assert np.all(state.cycles == 6)
+
+
+@pytest.mark.parametrize("cycles", [0, 3000, 9000])
+def test_faults_grow_with_wear_and_split_into_welded_and_stuck(cycles):
+    params = RELAY._replace(fault_probability=np.full(len(catalogue()), 0.002))
+    state = switches(len(IDS), cycles)
+    done = order(state, OPEN, params)
+    p = fault_probability(0.002, cycles, 3000.0)
+    assert p == pytest.approx(0.002 * (1 + (cycles / 3000) ** 2))
+    welded, stuck = np.sum(state.health == WELDED), np.sum(state.health == STUCK_OPEN)
+    assert near_share(welded + stuck, len(IDS), p)
+    assert near_share(welded, len(IDS), p * RELAY.weld_share[KIND])
+    assert np.array_equal(~done, state.health == WELDED), "welded switches still let load flow; stuck ones are open"
+
+
+def test_a_broken_switch_never_moves_again():
+    state = switches(3)
+    state.health[:] = [HEALTHY, WELDED, STUCK_OPEN]
+    state.position[:] = [CLOSED, CLOSED, OPEN]
+    assert order(state, OPEN, ids=IDS[:3]).tolist() == [True, False, True]
+    assert order(state, CLOSED, ids=IDS[:3]).tolist() == [True, True, False]
+    assert state.cycles.tolist() == [2, 0, 0]
+
+
+def test_closing_onto_overload_welds_some():
+    sure = RELAY._replace(fault_probability=np.zeros(len(catalogue())))
+    state = switches(len(IDS))
+    state.position[:] = OPEN
+    assert order(state, CLOSED, sure, overload=True).all()
+    assert near_share(np.sum(state.health == WELDED), len(IDS), RELAY.weld_on_overload[KIND])
+
+
+def test_meters_without_a_switch_ignore_commands():
+    state, done = switches(1), np.empty(1, bool)
+    static = np.array([catalogue().names.index("static.single_phase")], np.uint8)
+    operate(7, IDS[:1], static, np.array([OPEN], np.uint8), np.array([False]), RELAY, state, done)
+    assert not done[0]
+    assert state.position[0] == CLOSED
+
+
+def limited(demand, limit=2.0, step_s=30.0):
+    demand = np.atleast_2d(np.asarray(demand, float))
+    n = len(demand)
+    state = LimiterState(np.zeros(n, np.uint8), np.zeros(n, np.uint8), np.zeros(n, np.float32), np.zeros(n, np.float32))
+    served, opened = np.empty_like(demand), np.zeros(n, np.int32)
+    limit_load(demand, np.full(n, limit), np.full(n, KIND, np.uint8), step_s, LIMIT, state, served, opened)
+    return served, opened, state
+
+
+def test_a_constant_overload_chatters_as_the_formula_says():
+    t1, t2, n, t3 = (getattr(LIMIT, name)[KIND] for name in ("persistence_s", "retry_s", "tries", "lockout_s"))
+    cycle = (n + 1) * t1 + n * t2 + t3
+    served, opened, _ = limited(np.full(int(30 * cycle / 30.0), 3.0))
+    assert opened[0] == 30 * (n + 1)
+    assert served.mean() == pytest.approx(3.0 * (n + 1) * t1 / cycle)
+    assert (n + 1) * DAY_S / cycle == pytest.approx(160, rel=0.12), "the facts reckon about 160 a day"
+
+
+def test_below_the_limit_nothing_happens_and_short_peaks_pass():
+    assert limited(np.full(2880, 1.99))[1][0] == 0
+    spikes = np.where(np.arange(2880) % 4 == 0, 9.0, 0.5)
+    served, opened, _ = limited(spikes)
+    assert opened[0] == 0
+    assert np.array_equal(served[0], spikes)
+
+
+def test_calm_forgets_attempts():
+    one_trip, calm = np.full(2, 3.0), np.zeros(4 + 61)
+    _, opened, state = limited(np.tile(np.concatenate([one_trip, calm]), 10))
+    assert opened[0] == 10
+    assert state.mode[0] != 2, "never locked out: each attempt is forgotten after half an hour of calm"
+
+
+def test_a_lone_gasp_arrives_and_a_crowd_s_does_not():
+    hold, frame, sends, window = (column[KIND] for column in catalogue().params(GaspParams, "last_gasp"))
+    assert delivery(hold, frame, sends, window, 1, 1.0, 1) == pytest.approx(hold * np.exp(-2 * sends * frame / window))
+    chances = [delivery(hold, frame, sends, window, n, 1.0, 1) for n in (1, 10, 100, 1000, 10_000)]
+    assert all(a > b for a, b in zip(chances, chances[1:], strict=False))
+    assert chances[-1] < 1e-6
+    through = [n * delivery(1.0, frame, sends, window, n, 1.0, 1) for n in range(1, 2000)]
+    assert np.argmax(through) + 1 == pytest.approx(window / (2 * sends * frame), abs=1), "most get through at 2 G = 1"
+    assert delivery(hold, frame, sends, window, 10, 0.0, 2) == 0.0
+    hits = sum(arrives(3, int(i), 12, 0.35) for i in IDS)
+    assert near_share(hits, len(IDS), 0.35)
+
+
+def test_a_campaign_reaches_its_shares():
+    params = catalogue().params(FirmwareParams, "firmware")
+    days = campaign_days(3, IDS, np.full(len(IDS), KIND, np.uint8), 1, params)
+    p, never = params.daily_success[KIND], params.never_share[KIND]
+    for day in (0, 1, 3):
+        assert near_share(np.sum(days <= day), len(IDS), (1 - never) * (1 - (1 - p) ** (day + 1)))
+    assert near_share(np.sum(days == NEVER), len(IDS), never)
+    other = campaign_days(3, IDS, np.full(len(IDS), KIND, np.uint8), 2, params)
+    assert near_share(np.sum((days == NEVER) & (other == NEVER)), len(IDS), never**2)
+
+
+def test_an_image_takes_a_quarter_of_an_hour():
+    assert transfer_s(300.0, 200.0, 0.6, 1.0) == pytest.approx(900.0)
+    assert transfer_s(300.0, 200.0, 0.6, 0.25) == pytest.approx(225.0)
+
+
+def test_without_jitter_a_queue_is_a_ramp_and_jitter_flattens_it():
+    n, rate = 100_000, 5000.0
+    step = executed_s(3, IDS[:n], 1, rate, 0.0)
+    assert np.allclose(step, (np.arange(n) + 1) / rate)
+    spread = executed_s(3, IDS[:n], 1, rate, 300.0)
+    steepest = [np.histogram(t, bins=np.arange(0.0, 325.0, 1.0))[0].max() for t in (step, spread)]
+    assert steepest[0] >= 10 * steepest[1], "300 s of jitter lower the steepest change at least tenfold"
+    assert spread.max() <= n / rate + 300.0
