@@ -140,6 +140,21 @@ def digest(
 
 
 @app.command()
+def timeline(
+    run_folder: Annotated[str, typer.Argument(metavar="RUN", help="run folder", show_default=False)],
+    block: Annotated[int, typer.Option(help="day of the run, from 0")] = 0,
+    replicate: Annotated[int, typer.Option(help="replicate, from 0")] = 0,
+    point: Annotated[int, typer.Option(help="sweep point, from 0")] = 0,
+) -> None:
+    """Show when shards and the grid above worked in a block, arm by arm, and how much of it overlapped."""
+    from twin.results.reader import open_run
+    from twin.timeline import timeline as lines_of
+
+    for line in lines_of(open_run(run_folder), point=point, replicate=replicate, block=block):
+        OUT.print(line, highlight=False, markup=False, no_wrap=True, overflow="ignore", crop=False)
+
+
+@app.command()
 def bill(
     run_folder: Annotated[str, typer.Argument(metavar="RUN", help="run folder", show_default=False)],
     consumer: Annotated[int, typer.Argument(metavar="CONSUMER", help="consumer_id", show_default=False)],

@@ -17,6 +17,7 @@ from twin.simulation.feeder_block import FeederSolver, demand_room, respond, zon
 from twin.simulation.harvest import DT_COLUMNS, feeder_failures, feeder_results, feeder_slopes
 from twin.simulation.messages import N_Q, ArmAnswer, BlockQuestion, Failure, Only, Q
 from twin.simulation.population import FeederPart, Population
+from twin.simulation.spans import Levels
 from twin.units import MINUTES_PER_DAY
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class BlockState:
         """Open a block: the day's signals, and room for every arm's results."""
         date = world.plan.dates[number]
         zones = world.plan.zones
-        block = BlockState(number, date, world, meters, world.day_tables(date), zones.zone_of_step, False)
+        block = BlockState(number, date, world, meters, world.day_tables(date), zones.on(date), False)
         block.arms = [solver.room(zones.n_zones) for _ in world.plan.arms]
         return block
 
@@ -118,7 +119,9 @@ class BlockSolver:
         n_rows = max([part.rows.stop - part.rows.start for part in population.feeders], default=0)
         n_rows = max(n_rows, population.ht.stop - population.ht.start, 1)
         self.kw, self.arm_kw = demand_room(n_rows, steps), demand_room(n_rows, steps)
-        self.feeder = FeederSolver(self.nets, steps)
+        self.levels = Levels()
+        """Where this shard's time went."""
+        self.feeder = FeederSolver(self.nets, steps, levels=self.levels)
         self._books: list[TileBook] = []
         self.hours = 24.0 / steps
         minutes = np.arange(steps) * (MINUTES_PER_DAY // steps)
@@ -151,21 +154,23 @@ class BlockSolver:
         """Demand of some consumers before response, at 230 V; a view of working memory. [kW]"""
         kw = self.kw[: rows.stop - rows.start]
         draw = mean_tile if block.mean_field else draw_tile
-        draw(self.population.consumers.traits, rows.start, rows.stop, block.day, kw)
+        with self.levels.measure("demand"):
+            draw(self.population.consumers.traits, rows.start, rows.stop, block.day, kw)
         return kw
 
     def after_response(self, block: BlockState, arm: int, rows: slice, kw: NDArray[np.float32]) -> NDArray[np.float32]:
         """Demand of some consumers under an arm; ``kw`` itself for those whom the arm does not reach."""
         if block.meters is None or not block.world.response.reaches(arm):
             return kw
-        factors = block.factors.get((arm, rows.start))
-        if factors is None:
-            base_kwh = np.zeros((len(kw), block.world.plan.zones.n_zones))
-            zone_energy(kw, block.zone_of_step, self.hours, base_kwh)
-            exact = block.world.response.factors(arm, block.date, rows, base_kwh, block.meters)
-            factors = block.factors[arm, rows.start] = exact.astype(np.float32)
-        out = self.arm_kw[: len(kw)]
-        respond(kw, factors, block.zone_of_step, out)
+        with self.levels.measure("response"):
+            factors = block.factors.get((arm, rows.start))
+            if factors is None:
+                base_kwh = np.zeros((len(kw), block.world.plan.zones.n_zones))
+                zone_energy(kw, block.zone_of_step, self.hours, base_kwh)
+                exact = block.world.response.factors(arm, block.date, rows, base_kwh, block.meters)
+                factors = block.factors[arm, rows.start] = exact.astype(np.float32)
+            out = self.arm_kw[: len(kw)]
+            respond(kw, factors, block.zone_of_step, out)
         return out
 
     def solve(self, block: BlockState, question: BlockQuestion) -> list[ArmAnswer]:

@@ -32,10 +32,11 @@ from twin.simulation.border import (
     solve_above,
 )
 from twin.simulation.checkpoint import CheckpointError, read_voltages, write_voltages
-from twin.simulation.manifest import Manifest, Stopwatch
+from twin.simulation.manifest import Manifest, Stopwatch, process_usage
 from twin.simulation.mean_field import first_voltages
 from twin.simulation.messages import AcceptAnswer, BlockQuestion, CommitAnswer
 from twin.simulation.plan import PointPlan
+from twin.simulation.spans import BlockLog
 from twin.simulation.system_tables import upper_failures, write_system_tables
 
 LOG = logging.getLogger(__name__)
@@ -86,6 +87,8 @@ class Settled:
     rounds: int
     accepted: list[list[AcceptAnswer]]
     """By arm and shard."""
+    log: BlockLog
+    """When who worked."""
 
 
 @dataclass
@@ -196,7 +199,9 @@ class Engine:
         self._finished += 1
         steps = self.manifest.consumers * point.steps * len(point.arms)
         rate = steps / (time.perf_counter() - began)
+        memory_gib = self.manifest.peak_rss_bytes / 2**30
         detail = f"replicate {replicate}, {point.dates[block]:%d %b}, {rate / 1e6:.1f} million consumer-steps/s"
+        detail += f", {memory_gib:.1f} GiB"
         self.progress.advance(self._finished, self._total(), detail)
         return v_final
 
@@ -217,7 +222,7 @@ class Engine:
         n_arms = len(point.arms)
         if v_guess is None:
             v_guess = np.repeat(self._first_voltages(point)[None], n_arms, axis=0)
-        rounds = [_ArmRounds(v_guess[arm]) for arm in range(n_arms)]
+        rounds, log = [_ArmRounds(v_guess[arm]) for arm in range(n_arms)], BlockLog()
         waiting, asked = deque(range(n_arms)), deque[tuple[int, Any]]()
         accepting: dict[int, Any] = {}
         while waiting or asked:
@@ -227,11 +232,12 @@ class Engine:
             arm, handle = asked.popleft()
             answers = [shard[0] for shard in self.fleet.gather(handle, f"the feeders of block {block}")]
             state = rounds[arm]
-            state.load = compose(self.layout, answers, state.asked_pu)
-            state.upper = solve_above(
-                self.upper, state.load, state.asked_pu, state.upper, hold=state.number >= FREE_ROUNDS
-            )
             state.number += 1
+            log.shards("shards", arm, state.number, (answer.work for answer in answers))
+            with log.above(arm, state.number):
+                state.load = compose(self.layout, answers, state.asked_pu)
+                hold = state.number > FREE_ROUNDS
+                state.upper = solve_above(self.upper, state.load, state.asked_pu, state.upper, hold=hold)
             answer = state.upper.v_pss_pu
             state.moved_pu = float(np.nanmax(np.abs(answer - state.asked_pu)))
             settled = state.moved_pu <= BORDER_TOLERANCE_PU and state.limit_pu == last_limit_pu
@@ -244,13 +250,15 @@ class Engine:
         accepted = [
             self.fleet.gather(accepting[arm], f"the end of block {block}, arm {arm + 1}") for arm in range(n_arms)
         ]
+        for arm, told in enumerate(accepted):
+            log.shards("accept", arm, rounds[arm].number, (answer.work for answer in told))
         most = max(state.number for state in rounds)
         moved = max(state.moved_pu for state in rounds)
         self._rounds.append(most)
         LOG.info("block %d: %d rounds, last move %.1e pu", block, most, moved)
         asked_pu = np.stack([state.asked_pu for state in rounds])
         return Settled(
-            [state.load for state in rounds], [state.upper for state in rounds], asked_pu, moved, most, accepted
+            [state.load for state in rounds], [state.upper for state in rounds], asked_pu, moved, most, accepted, log
         )
 
     def _first_voltages(self, point: PointPlan) -> NDArray[np.float64]:
@@ -286,6 +294,8 @@ class Engine:
         began = time.monotonic()
         args = [(block, stem, with_checkpoint, self.reading_ids)] * self.fleet.n_shards
         answers: list[CommitAnswer] = self.fleet.call("commit", args, f"the tables of block {block}")
+        settled.log.shards("commit", 0, settled.rounds, (answer.work for answer in answers))
+        self._note_memory(answers)
         files = [record for answer in answers for record in answer.files]
         files += write_system_tables(
             self.storage, self.attempt, stem, point, replicate, block, settled, self.stations, self.contracted_mw
@@ -302,6 +312,12 @@ class Engine:
         self._forget_old_checkpoints(point, replicate, block, commit)
         self._absorb(point, extra)
         self.manifest.write(self.storage)
+
+    def _note_memory(self, answers: list[CommitAnswer]) -> None:
+        """Peak memory of all processes so far; shards that share a process count once."""
+        usages = [process_usage(), *(answer.usage for answer in answers if answer.usage is not None)]
+        peaks = {usage.process: usage.peak_rss_bytes for usage in usages}
+        self.manifest.peak_rss_bytes = max(self.manifest.peak_rss_bytes, sum(peaks.values()))
 
     def _checkpoint_due(self, point: PointPlan, block: int) -> bool:
         if block + 1 >= len(point.dates):
@@ -336,6 +352,7 @@ class Engine:
             "closure": closure, "mismatch": mismatch,
             "failures": failure_rows(point, replicate, block, settled),
             "peak_mw": peak, "loss_share_at_peak": share, "rounds": settled.rounds,
+            "levels_s": settled.log.levels.seconds, "spans": settled.log.as_rows(),
         }  # fmt: skip
 
     def _absorb(self, point: PointPlan, extra: dict[str, Any]) -> None:
@@ -346,6 +363,8 @@ class Engine:
         for level, value in extra["mismatch"].items():
             self.manifest.note_border(level, value, BORDER_TOLERANCE_PU)
         self.manifest.failed_solves += extra["failures"]
+        for level, seconds in extra.get("levels_s", {}).items():
+            self.manifest.levels_s[level] = self.manifest.levels_s.get(level, 0.0) + seconds
         self.manifest.consumer_steps += self.manifest.consumers * point.steps * len(point.arms)
         if extra["peak_mw"] > self.manifest.network.get("peak_mw", 0.0):
             self.manifest.network["peak_mw"] = extra["peak_mw"]

@@ -38,6 +38,7 @@ from twin.powerflow.radial import (
     sweep,
 )
 from twin.powerflow.tile_book import TileBook, book_loads, keep_tile, mark_moved
+from twin.simulation.spans import Levels
 from twin.units import LV_NOMINAL_PU
 
 MOST_ROUNDS = 12
@@ -202,7 +203,10 @@ def solve_tiles(
 class FeederSolver:
     """Settles feeders one after another: the LV networks of a feeder against its 11 kV line."""
 
-    def __init__(self, nets: list[FeederNet], steps: int, solvers: Solvers | None = None) -> None:
+    def __init__(
+        self, nets: list[FeederNet], steps: int, solvers: Solvers | None = None, levels: Levels | None = None
+    ) -> None:
+        self.levels = levels or Levels()
         self.work = feeder_work(nets, steps)
         self.solvers = solvers or default_solvers()
         self.hours = 24.0 / steps
@@ -272,7 +276,7 @@ class FeederSolver:
             if count == 0:
                 break
             kw = demand() if kw is None else kw
-            solve_tiles(net.lv, kw, zips, zone_of_step, self.hours, self.solvers.lv, work, book, consumer_kwh)
+            self._solve_tiles(net, kw, zips, zone_of_step, book, consumer_kwh)
             solved += count
         return solved
 
@@ -285,7 +289,7 @@ class FeederSolver:
         work.moved[:n_dt] = 0
         work.moved[dts] = 1
         work.v_dt_pu[:n_dt] = v_dt_pu
-        solve_tiles(net.lv, kw, zips, zone_of_step, self.hours, self.solvers.lv, work, book, consumer_kwh)
+        self._solve_tiles(net, kw, zips, zone_of_step, book, consumer_kwh)
 
     def _first(
         self, net: FeederNet, book: TileBook, v_head_pu: NDArray[np.float64], kw: NDArray[np.float32],
@@ -304,5 +308,13 @@ class FeederSolver:
             work.line,
         )
         _take_guess(net, v_head_pu, work)
-        solve_tiles(net.lv, kw, zips, zone_of_step, self.hours, self.solvers.lv, work, book, consumer_kwh)
+        self._solve_tiles(net, kw, zips, zone_of_step, book, consumer_kwh)
         return len(net.node_of_dt)
+
+    def _solve_tiles(
+        self, net: FeederNet, kw: NDArray[np.float32], zips: NDArray[np.float32], zone_of_step: NDArray[np.uint8],
+        book: TileBook, consumer_kwh: NDArray[np.float64],
+    ) -> None:  # fmt: skip
+        """Solve the tiles that are marked as moved."""
+        with self.levels.measure("lv"):
+            solve_tiles(net.lv, kw, zips, zone_of_step, self.hours, self.solvers.lv, self.work, book, consumer_kwh)

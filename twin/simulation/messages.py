@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.results.storage import FileRecord
+from twin.simulation.manifest import Usage
+from twin.simulation.spans import Work
 
 
 class Q(IntEnum):
@@ -63,6 +65,7 @@ class ArmAnswer:
     """Tiles solved in this round, repeats included."""
     above_kw: NDArray[np.float64] | None = None
     """Losses as of 33 kV, and of 132 kV and above, that a network of the user's holds itself, shape (2, steps)."""
+    work: Work = Work()
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ class AcceptAnswer:
     """Largest relative gap sent - used - losses by level (``lv``, ``11kv``)."""
     border_mismatch: dict[str, float]
     """Relative energy change of the verification sample when solved exactly at the final voltage, by level."""
+    work: Work = Work()
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,9 @@ class CommitAnswer:
 
     files: list[FileRecord]
     checkpoint: list[FileRecord]
-    seconds: dict[str, float] = field(default_factory=dict)
+    work: Work = Work()
+    usage: Usage | None = None
+    """Of the shard's process so far."""
 
 
 @dataclass(frozen=True)

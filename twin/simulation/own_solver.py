@@ -19,6 +19,7 @@ from twin.simulation.own_network import OwnNetwork, drawn
 from twin.simulation.own_results import Readout
 from twin.simulation.plan import PointPlan
 from twin.simulation.population import FeederRows, Population
+from twin.simulation.spans import Levels
 from twin.units import MINUTES_PER_DAY
 
 CHUNK = 4096
@@ -58,7 +59,7 @@ class OwnSolver(BlockSolver):
     def __init__(self, grid: OwnGrid, population: Population[FeederRows], plan: PointPlan, seed: int) -> None:
         # Not the parent's: there are no tiles and no 11 kV trees.
         self.population, self.steps, self.grid = population, plan.steps, grid
-        self.hours = 24.0 / plan.steps
+        self.hours, self.levels = 24.0 / plan.steps, Levels()
         minutes = np.arange(plan.steps) * (MINUTES_PER_DAY // plan.steps)
         self.is_evening = (minutes >= EVENING_MINUTES[0]) & (minutes < EVENING_MINUTES[1])
         n_rows = max(min(CHUNK, len(population.consumers)), 1)

@@ -11,7 +11,9 @@ import logging
 import os
 import socket
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +51,7 @@ from twin.simulation.price_tables import count_shard, weight_group
 from twin.simulation.reading_tables import reading_candidates, reading_files, rows_of_ids, used_by_step
 from twin.simulation.replicate import ExpectedDay, ReplicateWorld, open_world
 from twin.simulation.shard_tables import block_files
+from twin.simulation.spans import Work
 from twin.simulation.verification import BASELINE, verify_sample
 
 LOG = logging.getLogger(__name__)
@@ -152,7 +155,19 @@ class Shard:
             self.block = self.mean_block = None
             self._forecast(question.block)
             self.block = BlockState.begin(self.world, self.meters, question.block, self.solver)
-        return self.solver.solve(self.block, question)
+        with self._timed("11kv") as work:
+            answers = self.solver.solve(self.block, question)
+        return [replace(answers[0], work=work()), *answers[1:]]
+
+    @contextmanager
+    def _timed(self, rest: str) -> Iterator[Callable[[], Work]]:
+        """Time a call; gives a function that tells afterwards when it was, and its levels, ``rest`` for all others."""
+        levels, before = self.solver.levels, dict(self.solver.levels.seconds)
+        began, clock = time.time(), time.perf_counter()
+        done: list[Work] = []
+        yield lambda: done[0]
+        seconds = time.perf_counter() - clock
+        done.append(Work(began, began + seconds, levels.since(before, seconds, rest)))
 
     def _forecast(self, block: int) -> None:
         """Tell the response what to expect of the rest of the block's month, if any arm has a response."""
@@ -169,20 +184,33 @@ class Shard:
         """
         solved = self._solved(block)
         result = solved.arms[arm]
-        self.solver.scale_energies(result)
-        mismatch = verify_sample(self.solver, solved, v_pss_pu) if arm == BASELINE else {}
-        if "readings" in self.shared.wanted:
-            rows = rows_of_ids(self.population.consumers.consumer_id, reading_ids)
-            result.read_kwh = used_by_step(self.solver, solved, arm, rows)
-        answer = AcceptAnswer(failures=result.all_failures, closure=result.closure, border_mismatch=mismatch)
+        with self._timed("verification") as work:
+            self.solver.scale_energies(result)
+            mismatch = verify_sample(self.solver, solved, v_pss_pu) if arm == BASELINE else {}
+            if "readings" in self.shared.wanted:
+                rows = rows_of_ids(self.population.consumers.consumer_id, reading_ids)
+                result.read_kwh = used_by_step(self.solver, solved, arm, rows)
+        answer = AcceptAnswer(result.all_failures, result.closure, mismatch, work())
         self.solver.let_go(result)
         return answer
 
     def commit(self, block: int, stem: str, with_checkpoint: bool, reading_ids: NDArray[np.int64]) -> CommitAnswer:
         """Commit a block whose arms are all accepted: advance meters, write tables, and a checkpoint if one is due."""
-        shared, plan, solved = self.shared, self.world.plan, self._solved(block)
-        name = f"{stem}-s{self.spec.owned_pss[0]:05d}-a{shared.attempt:06d}"
-        began = time.perf_counter()
+        with self._timed("write") as work:
+            files = self._write_block(block, stem, reading_ids)
+            checkpoint = []
+            if with_checkpoint:
+                shared, ids = self.shared, self.population.consumers.consumer_id
+                path = f"checkpoints/{self._name(stem)}"
+                checkpoint = [write_meters(shared.storage, path, ids, self.meters.arrays())]
+        return CommitAnswer(files=files, checkpoint=checkpoint, work=work(), usage=process_usage())
+
+    def _name(self, stem: str) -> str:
+        return f"{stem}-s{self.spec.owned_pss[0]:05d}-a{self.shared.attempt:06d}"
+
+    def _write_block(self, block: int, stem: str, reading_ids: NDArray[np.int64]) -> list[FileRecord]:
+        """Advance the meters and write a block's tables."""
+        shared, plan, solved, name = self.shared, self.world.plan, self._solved(block), self._name(stem)
         files = block_files(shared, name, self.world, self.solver, solved)
         files += meter_files(shared, name, self.world, self.meters, solved)
         files += reading_files(shared, name, self.world, self.meters, solved, reading_ids)
@@ -190,12 +218,7 @@ class Shard:
         if self.meters.closes_after(plan.dates[block]):
             files += bill_files(shared, name, self.world, self.meters, self.solver, plan.dates[block])
             self.meters.next_month(plan.dates[block])
-        checkpoint = []
-        if with_checkpoint:
-            path = f"checkpoints/{name}"
-            ids = self.population.consumers.consumer_id
-            checkpoint = [write_meters(shared.storage, path, ids, self.meters.arrays())]
-        return CommitAnswer(files=files, checkpoint=checkpoint, seconds={"commit": time.perf_counter() - began})
+        return files
 
     def _solved(self, block: int) -> BlockState:
         assert self.block is not None, "a block is solved before it is accepted"
@@ -227,5 +250,5 @@ class Shard:
         return mean_field_answer(self.population, self.mean_block, answer, self.mean_solver.hours)
 
     def usage(self) -> Usage:
-        """What the process that holds this shard has used of its machine."""
+        """What the process that holds this shard has used of its machine, at the end of a run."""
         return process_usage()
