@@ -39,8 +39,8 @@ class Manifest:
     """Wall time by phase. ``compile`` is not a phase of its own but what the slowest process spent compiling kernels
     within the others; processes compile side by side. [s]"""
     levels_s: dict[str, float] = field(default_factory=dict)
-    """Seconds of workers by level (demand, response, lv, 11kv, verification, write) and of the driver (33kv_and_above),
-    in all blocks of the run. The workers' add up to the time that they were asked to work."""
+    """CPU seconds of the workers by level (demand, response, lv, 11kv, verification, write) and of the driver
+    (33kv_and_above), in all blocks of the run."""
     cpu_s: float = 0.0
     peak_rss_bytes: int = 0
     energy_balance: dict[str, dict[str, float]] = field(default_factory=dict)

@@ -163,11 +163,11 @@ class Shard:
     def _timed(self, rest: str) -> Iterator[Callable[[], Work]]:
         """Time a call; gives a function that tells afterwards when it was, and its levels, ``rest`` for all others."""
         levels, before = self.solver.levels, dict(self.solver.levels.seconds)
-        began, clock = time.time(), time.perf_counter()
+        began, clock, cpu = time.time(), time.perf_counter(), time.thread_time()
         done: list[Work] = []
         yield lambda: done[0]
-        seconds = time.perf_counter() - clock
-        done.append(Work(began, began + seconds, levels.since(before, seconds, rest)))
+        parts = levels.since(before, time.thread_time() - cpu, rest)
+        done.append(Work(began, began + time.perf_counter() - clock, parts))
 
     def _forecast(self, block: int) -> None:
         """Tell the response what to expect of the rest of the block's month, if any arm has a response."""

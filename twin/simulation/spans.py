@@ -1,4 +1,4 @@
-"""When a run's parts worked: spans of shards and of the grid above, and seconds of workers by level.
+"""When a run's parts worked: spans of shards and of the grid above, and CPU seconds by level.
 
 A block's commit record keeps them, so that a resumed run knows them all. They are small: rounds times arms a block.
 Clocks are those of the machines that worked; on a cluster they must be set alike for overlaps to mean anything.
@@ -23,7 +23,7 @@ class Work(NamedTuple):
     """By the shard's clock, since 1970. [s]"""
     ended_s: float = 0.0
     levels: tuple[tuple[str, float], ...] = ()
-    """Seconds by level, which add up to the call."""
+    """CPU seconds by level, which add up to those of the call."""
 
 
 class Span(NamedTuple):
@@ -40,7 +40,9 @@ class Span(NamedTuple):
 
 @dataclass
 class Levels:
-    """Seconds spent by level, where no measurement is inside another."""
+    """CPU seconds of this thread by level, where no measurement is inside another: other work on the machine does not
+    count.
+    """
 
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -50,12 +52,12 @@ class Levels:
 
     @contextmanager
     def measure(self, level: str) -> Iterator[None]:
-        """Add the time of a block of code to one level."""
-        began = time.perf_counter()
+        """Add the CPU time of a block of code to one level."""
+        began = time.thread_time()
         try:
             yield
         finally:
-            self.add(level, time.perf_counter() - began)
+            self.add(level, time.thread_time() - began)
 
     def since(self, before: Mapping[str, float], whole_s: float, rest: str) -> tuple[tuple[str, float], ...]:
         """What was added after ``before``; ``rest`` is what is left of ``whole_s``."""
@@ -87,9 +89,9 @@ class BlockLog:
     def above(self, arm: int, number: int) -> Iterator[None]:
         """A span of the driver's own work on the grid above."""
         began, clock = time.time(), time.perf_counter()
-        yield
+        with self.levels.measure("33kv_and_above"):
+            yield
         seconds = time.perf_counter() - clock
-        self.levels.add("33kv_and_above", seconds)
         self.spans.append(Span("above", arm, number, began, began + seconds, seconds))
 
     def as_rows(self) -> list[list[str | float]]:
