@@ -64,6 +64,24 @@ def prepare() -> None:
         numba.config.reload_config()
 
 
+def _compiled_mark() -> Path:
+    """The file that says that a run with these sources came to its end on this machine."""
+    where = hashlib.sha256(str(Path(__file__).parent).encode()).hexdigest()[:8]
+    return Path(os.environ["NUMBA_CACHE_DIR"]) / f"compiled-{source_hash()}-{where}-{instruction_set()}"
+
+
+def are_compiled() -> bool:
+    """Whether this machine's cache holds the kernels of a run."""
+    return _compiled_mark().exists()
+
+
+def mark_compiled() -> None:
+    """Note that a run came to its end here, so that its kernels are in the cache."""
+    mark = _compiled_mark()
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+
+
 _clock: list[Any] = []
 """The listener that adds up compilation, once it listens."""
 

@@ -39,6 +39,8 @@ CPU_LIMIT_S = 60.0
 CALL_LIMIT_S = 2 * 3600.0
 """Longest wait for one round of a block."""
 REMIND_EVERY_S = 60.0
+BEFORE_KERNELS = {"identify", "whereabouts", "usage"}
+"""Methods that need no kernel."""
 LOOK_EVERY_S = 2.0
 """A death is seen after this time at most, even while other shards are busy."""
 DEAD = (RayActorError, ObjectLostError, NodeDiedError, WorkerCrashedError, OutOfMemoryError)
@@ -131,6 +133,8 @@ class RayBackend:
     def __init__(self, specs: Sequence[ShardSpec], shared: Shared) -> None:
         self.n_shards = len(specs)
         self.where = [f"shard {spec.index}" for spec in specs]
+        self.leader: list[int] = []
+        self.led: set[str] = set()
         actor_class = ray.remote(num_cpus=1, max_restarts=0)(shard_class(shared))
         shared_ref = ray.put(shared)
         run, token = PurePosixPath(shared.storage.uri).name, secrets.token_hex(2)
@@ -149,7 +153,16 @@ class RayBackend:
         places = [actor.whereabouts.remote() for actor in self.actors]
         what = "the shards' processes to start (each needs a free CPU, see `ray status`)"
         sources = self._gather(theirs, what, START_LIMIT_S)
-        for index, (host, process, sees_folder) in enumerate(self._gather(places, what, START_LIMIT_S)):
+        hosts = self._gather(places, what, START_LIMIT_S)
+        first = {host: index for index, (host, _, _) in reversed(list(enumerate(hosts)))}
+        self.leader = [
+            index if compiled else first[host]
+            for index, ((host, _, _), (_, _, compiled)) in enumerate(zip(hosts, sources, strict=True))
+        ]
+        waiting = sum(leader != index for index, leader in enumerate(self.leader))
+        if waiting:
+            LOG.info("%d shard%s for the kernels of another", waiting, " waits" if waiting == 1 else "s wait")
+        for index, (host, process, sees_folder) in enumerate(hosts):
             self.where[index] = f"shard {index} (process {process} on {host})"
             LOG.info("%s is ready, kernels for %s", self.where[index], sources[index][1])
             if sources[index][0] != source_hash():
@@ -163,8 +176,22 @@ class RayBackend:
         return self.gather(self.submit(method, args), what)
 
     def submit(self, method: str, args: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Call all shards at once; an actor does its calls in the order of submission."""
-        return [getattr(actor, method).remote(*one) for actor, one in zip(self.actors, args, strict=True)]
+        """Call all shards at once; an actor does its calls in the order of submission.
+
+        Where a machine has no kernels yet, its first shard does the first call of a method alone, and compiles what
+        that needs; the others then find it in the cache. Side by side all of them would compile the same.
+        """
+        if method in self.led or method in BEFORE_KERNELS:
+            return [getattr(actor, method).remote(*one) for actor, one in zip(self.actors, args, strict=True)]
+        self.led.add(method)
+        refs: list[Any] = []
+        for index, (actor, one) in enumerate(zip(self.actors, args, strict=True)):
+            leader = self.leader[index]
+            if leader == index:
+                refs.append(getattr(actor, method).remote(*one))
+            else:
+                refs.append(actor.__ray_call__.remote(_after, [refs[leader]], method, one))
+        return refs
 
     def gather(self, handle: list[Any], what: str) -> list[Any]:
         """Wait for all answers of one `submit`.
@@ -212,6 +239,12 @@ class RayBackend:
         for actor in self.actors:
             ray.kill(actor)
         self.actors = []
+
+
+def _after(shard: Any, refs: list[Any], method: str, args: tuple[Any, ...]) -> Any:
+    """Call a method of a shard when other calls have ended, well or not."""
+    ray.wait(refs, num_returns=len(refs), timeout=CALL_LIMIT_S, fetch_local=False)
+    return getattr(shard, method)(*args)
 
 
 def _raise_cause(error: RayTaskError) -> NoReturn:

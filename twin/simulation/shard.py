@@ -22,7 +22,7 @@ from twin.demand.weather import Weather
 from twin.economics.prices import PriceCounts
 from twin.grid.state import StateGrid
 from twin.grid.strata import Selection
-from twin.kernels import instruction_set, source_hash
+from twin.kernels import are_compiled, instruction_set, mark_compiled, source_hash
 from twin.results.commits import latest_attempt
 from twin.results.storage import FileRecord, Storage
 from twin.simulation.billing_month import bill_files
@@ -100,9 +100,9 @@ class Shard:
         self.mean_block: BlockState | None = None
         self.expected = ExpectedDay()
 
-    def identify(self) -> tuple[str, str]:
-        """Hash of the kernels' sources and the instruction set they are compiled for."""
-        return source_hash(), instruction_set()
+    def identify(self) -> tuple[str, str, bool]:
+        """Hash of the kernels' sources, the instruction set they are compiled for, and whether they are by now."""
+        return source_hash(), instruction_set(), are_compiled()
 
     def whereabouts(self) -> tuple[str, int, bool]:
         """Machine and process that hold this shard, and whether they see the run's folder."""
@@ -251,4 +251,5 @@ class Shard:
 
     def usage(self) -> Usage:
         """What the process that holds this shard has used of its machine, at the end of a run."""
+        mark_compiled()
         return process_usage()
