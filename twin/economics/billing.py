@@ -7,7 +7,8 @@ numbers rounded once, half up, to the paisa:
 - subsidy: the state's part per billed unit, and the whole charge of the free units
 - fixed: of a month, by days; nothing while the month to date is within the free units
 - duty: a share of the (rounded) energy charge of the billed units
-- rebate: prepaid rebate on billed units, no more than the consumer's energy charge; payment for unused free units
+- rebate: prepaid rebate on billed units, no more than the consumer's energy charge; payment for unused free units and
+  for units below the usual in event hours
 
 Slabs count all units of the month, free ones first. Every slab holds the periods in proportion to their use, so that a
 unit's price does not depend on the day it was used. The bill of a window is the bill to date at its end less the bill
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from twin.economics.rates import (
     DUTY_ON_NET,
     DUTY_SHARE,
+    EVENT_RATE,
     FIXED_BASIS,
     FIXED_PAISE,
     FREE_RULE,
@@ -40,10 +42,12 @@ from twin.economics.rates import (
 )
 from twin.economics.slabs import (
     CHARGE_PER_PAISA,
+    OPTED_OUT,
     PER_MILLE,
     SMART,
     billed_wh,
     energy_charges,
+    event_saving_wh,
     fixed_quantity,
     half_up,
     is_shaped,
@@ -51,7 +55,6 @@ from twin.economics.slabs import (
     prorated,
     units_used,
 )
-from twin.economics.slabs import OPTED_OUT as OPTED_OUT
 
 
 class BillColumns(NamedTuple):
@@ -119,7 +122,8 @@ def bill_month(
     out : BillOut
         From `bill_out`; overwritten. [paise]
     """
-    by_category, by_plan, slab_end_wh, gross_rate, subsidy_rate, multiplier, limit_group, limit_wh = rates
+    by_category, by_plan, slab_end_wh, gross_rate, subsidy_rate, multiplier, limit_group, limit_wh = rates[:8]
+    event_role, event_days = rates[8:]
     categories, sanctioned_kw, contract_kva, all_flags, power_factors = columns
     fixed_days, all_slab_days, month_days = days
     out_energy, out_fixed, out_duty, out_rebate, out_subsidy, out_total = out
@@ -161,6 +165,9 @@ def bill_month(
         if shaped and by_plan[c, plan, UNUSED_RATE] > 0:
             unused = half_up(free * fixed_days[i], month_days) - used // ONE
             rebate += half_up(max(unused, 0) * by_plan[c, plan, UNUSED_RATE], CHARGE_PER_PAISA)
+        if flags & SMART and not flags & OPTED_OUT and by_category[c, EVENT_RATE] > 0:
+            saved = event_saving_wh(event_role, event_days, zone_wh, i, fixed_days[i])
+            rebate += half_up(saved * by_category[c, EVENT_RATE], CHARGE_PER_PAISA)
         subsidy = granted + energy - billed
         out_energy[i], out_fixed[i], out_duty[i], out_rebate[i] = energy, fixed, duty, rebate
         out_subsidy[i], out_total[i] = subsidy, energy + fixed + duty - rebate - subsidy

@@ -16,6 +16,8 @@ from twin.datapack import categories
 from twin.economics.arms import ArmTariff
 from twin.economics.billing import BillColumns
 from twin.economics.rates import (
+    EVENT_HOURS,
+    EVENT_RATE,
     FREE_PER_PERIOD,
     FREE_RULE,
     FREE_WEIGHTED,
@@ -152,9 +154,11 @@ def consumer_prices(
 
     Notes
     -----
-    Duty, prepaid rebate and the fixed charge that falls due at the end of the free block are left out.
+    Duty, prepaid rebate and the fixed charge that falls due at the end of the free block are left out. In event hours a
+    kWh forgoes the rebate of events; that more use at other times raises the usual is left out (nobody reckons so far).
     """
-    by_category, by_plan, slab_end_wh, gross, subsidy, multiplier, limit_group, limit_wh = rates
+    by_category, by_plan, slab_end_wh, gross, subsidy, multiplier, limit_group, limit_wh = rates[:8]
+    event_role = rates.event_role
     categories, sanctioned_kw, _, all_flags, power_factors = columns
     n_zones = month_wh.shape[1]
     ends = np.full(slab_end_wh.shape[1], OPEN_END_WH)
@@ -180,6 +184,8 @@ def consumer_prices(
             pays = billed - granted - max(free - used // ONE, 0) * unused_rate
             if z >= 0:
                 seen[i, z] = (pays - before) / (CHARGE_PER_PAISA * PAISE_PER_INR)
+                if event_role[z] == EVENT_HOURS and flags & SMART and not flags & OPTED_OUT:
+                    seen[i, z] += by_category[c, EVENT_RATE] / RATE_PER_INR
                 continue
             before = pays
             # free units are cut to the Wh by zone: used up is used up to a Wh per zone
@@ -195,7 +201,10 @@ def consumer_state_prices(rates: RateTable, columns: BillColumns) -> NDArray[np.
     needs_smart = rates.by_plan[columns.category, plan, SHAPE_NEEDS_SMART] == 1
     shaped = ((columns.flags & SMART > 0) | ~needs_smart) & (columns.flags & OPTED_OUT == 0)
     table = np.array([[state_prices(rates, p, shaped=bool(s)) for p in range(PLAN_ARM + 1)] for s in range(2)])
-    return np.ascontiguousarray(table[shaped.astype(int), plan, :, columns.category].transpose(1, 0, 2))
+    prices = table[shaped.astype(int), plan, :, columns.category].transpose(1, 0, 2)
+    rebated = (columns.flags & SMART > 0) & (columns.flags & OPTED_OUT == 0)
+    forgone = rates.by_category[columns.category, EVENT_RATE] / RATE_PER_INR * rebated
+    return np.ascontiguousarray(prices + forgone[:, None] * (rates.event_role == EVENT_HOURS))
 
 
 def above_block_prices(

@@ -156,6 +156,13 @@ def band_shape(exchange: Exchange, day: ExchangeDay) -> NDArray[np.float64]:
     return price * hours.sum() / float(np.sum(price * hours))
 
 
+def month_shape(purchase: Purchase, on: date) -> NDArray[np.float64]:
+    """Day-ahead price of each band over the day's mean in the season of a day; hour-weighted mean 1. Shape (4,)."""
+    exchange = purchase.exchange
+    season = next(part for part in exchange.seasons.values() if on.month in part.months)
+    return np.asarray(np.mean([band_shape(exchange, exchange.days[name]) for name in season.days], axis=0))
+
+
 def exchange_price(purchase: Purchase, on: date, steps: int) -> NDArray[np.float64]:
     """Exchange price of each step of a day, shape (steps,). [INR/kWh]
 
@@ -164,7 +171,7 @@ def exchange_price(purchase: Purchase, on: date, steps: int) -> NDArray[np.float
     """
     exchange = purchase.exchange
     season = next(part for part in exchange.seasons.values() if on.month in part.months)
-    shape = np.mean([band_shape(exchange, exchange.days[name]) for name in season.days], axis=0)
+    shape = month_shape(purchase, on)
     level = exchange.year_inr_per_kwh.value * season.level.value
     minutes = [step * MINUTES_PER_DAY // steps for step in range(steps)]
     windows = list(exchange.bands.values())

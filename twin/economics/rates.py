@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from twin.datapack import categories
 from twin.economics.arms import ArmTariff
-from twin.economics.tariffs import Number, Tariff
+from twin.economics.tariffs import Number
 from twin.economics.windows import Zones
-from twin.hours import NORMAL, period_at
+from twin.hours import NORMAL, holds, period_at
 from twin.units import PAISE_PER_INR, WH_PER_KWH
 
 RATE_PER_PAISA = 10_000
@@ -63,6 +63,13 @@ FREE_WH = 7
 KVAH = 8
 """Whether energy is billed in kVAh."""
 
+EVENT_RATE = 9
+"""Paid to smart meters for each unit below the usual in event hours. [1e-4 paise/kWh]"""
+
+USUAL_HOURS, EVENT_HOURS = 1, 2
+"""What a zone is to the rebate of events: the same hours on days without an event, hours of an event; else 0."""
+_LONGEST_MONTH = 31
+
 # Columns of RateTable.by_plan
 PLAN_ON = 0
 """Whether the category knows the plan."""
@@ -86,7 +93,7 @@ class RateTable(NamedTuple):
     """
 
     by_category: NDArray[np.int64]
-    """[C, 9] columns SLAB_COUNT to KVAH."""
+    """[C, 10] columns SLAB_COUNT to EVENT_RATE."""
     by_plan: NDArray[np.int64]
     """[C, 3, 6] columns PLAN_ON to SHAPE_NEEDS_SMART."""
     slab_end_wh: NDArray[np.int64]
@@ -101,6 +108,10 @@ class RateTable(NamedTuple):
     """[Z] which limit of `limit_wh` a zone falls under; -1: none."""
     limit_wh: NDArray[np.int64]
     """[G] free units that may fall into a period in a whole month. [Wh]"""
+    event_role: NDArray[np.int64]
+    """[Z] USUAL_HOURS or EVENT_HOURS of the rebate of events, else 0."""
+    event_days: NDArray[np.int64]
+    """[32] days with an event among the first 0 to 31 days of the month."""
 
 
 def rate_table(arm: ArmTariff, zones: Zones, on: date) -> RateTable:
@@ -121,7 +132,7 @@ def rate_table(arm: ArmTariff, zones: Zones, on: date) -> RateTable:
     tariff, names = arm.tariff, [row.category for row in categories()]
     n, n_zones = len(names), zones.n_zones
     n_slabs = max(len(part.slabs) for part in tariff.categories.values())
-    multiplier, by_plan, scales_subsidy = _plans(arm, zones, names)
+    multiplier, by_plan, scales_subsidy = _plans(arm, zones, names, on)
     gross = np.zeros((n, 3, n_slabs, n_zones), np.int64)
     subsidy = np.zeros_like(gross)
     slab_end = np.full((n, n_slabs), OPEN_END_WH, np.int64)
@@ -133,8 +144,9 @@ def rate_table(arm: ArmTariff, zones: Zones, on: date) -> RateTable:
             scale = np.where(scales_subsidy[code][:, None], multiplier[code], ONE)
             subsidy[code, :, k] = np.minimum(_paise(slab.subsidy) * scale, gross[code, :, k])
     limit_group, limit_wh = _shape_free_block(arm, zones, by_plan)
+    event_role, event_days = _event_days(arm, zones, on)
     return RateTable(
-        by_category=np.array([_category_row(tariff, name, on) for name in names], np.int64),
+        by_category=np.array([_category_row(arm, name, on) for name in names], np.int64),
         by_plan=by_plan,
         slab_end_wh=slab_end,
         gross_rate=gross,
@@ -142,15 +154,34 @@ def rate_table(arm: ArmTariff, zones: Zones, on: date) -> RateTable:
         multiplier=multiplier,
         limit_group=limit_group,
         limit_wh=limit_wh,
+        event_role=event_role,
+        event_days=event_days,
     )
 
 
-def _category_row(tariff: Tariff, name: str, on: date) -> list[int]:
+def _event_days(arm: ArmTariff, zones: Zones, on: date) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Role of each zone in the rebate of events, and the events of a month by its days so far."""
+    role, days = np.zeros(zones.n_zones, np.int64), np.zeros(_LONGEST_MONTH + 1, np.int64)
+    rebate = arm.settings.peak_rebate
+    if rebate is None:
+        return role, days
+    for zone in range(zones.n_zones):
+        if zones.has_event(zone, rebate.programme):
+            role[zone] = EVENT_HOURS
+        elif holds(rebate.hours, zones.first_minute(zone)):
+            role[zone] = USUAL_HOURS
+    called = [day.day for day in rebate.dates if (day.year, day.month) == (on.year, on.month)]
+    days[:] = np.cumsum(np.bincount(called, minlength=len(days)))
+    return role, days
+
+
+def _category_row(arm: ArmTariff, name: str, on: date) -> list[int]:
     """A row of ``RateTable.by_category``."""
+    tariff, events = arm.tariff, arm.settings.peak_rebate
     category, rebate = tariff.categories[name], tariff.prepaid_rebate
     per_kwh, share = rebate.inr_per_kwh, rebate.percent_of_energy
     eligible = name in rebate.categories
-    row = [0] * (KVAH + 1)
+    row = [0] * (EVENT_RATE + 1)
     row[SLAB_COUNT] = len(category.slabs)
     row[FIXED_PAISE] = _paise(category.fixed.inr_per_month)
     row[FIXED_BASIS] = BASES.index(category.fixed.basis)
@@ -160,6 +191,8 @@ def _category_row(tariff: Tariff, name: str, on: date) -> list[int]:
     row[REBATE_SHARE] = _percent(share) if eligible and share is not None else 0
     row[FREE_WH] = round(tariff.free_kwh(name, on)) * WH_PER_KWH
     row[KVAH] = category.unit == "kVAh"
+    if events is not None and name in events.categories:
+        row[EVENT_RATE] = round(events.inr_per_kwh * RATE_PER_INR)
     return row
 
 
@@ -173,7 +206,7 @@ def _paise(number: Number) -> int:
 
 def plan_hours(arm: ArmTariff, category: str, plan: int) -> dict[str, str]:
     """Hours of the periods of a plan by name; empty for flat rates."""
-    base, own = arm.tariff.base_time_of_day(category), arm.settings.time_of_day
+    base, own = arm.tariff.base_time_of_day(category), arm.settings.plan()
     if plan == PLAN_ARM and own is not None and category in own.categories:
         return own.hours
     return base.hours if plan == PLAN_BASE and base is not None else {}
@@ -185,14 +218,16 @@ def _by_zone(hours: Mapping[str, str], multipliers: Mapping[str, float], zones: 
     return np.array([ONE if name == NORMAL else round(multipliers[name] * ONE) for name in names], np.int64)
 
 
-def _plans(arm: ArmTariff, zones: Zones, names: list[str]) -> tuple[NDArray[np.int64], ...]:
+def _plans(arm: ArmTariff, zones: Zones, names: list[str], on: date) -> tuple[NDArray[np.int64], ...]:
     """Multipliers by zone of the three plans, who is on them (``by_plan``), and whether they scale the subsidy too."""
     n = len(names)
     multiplier = np.full((n, 3, zones.n_zones), ONE, np.int64)
     by_plan = np.zeros((n, 3, SHAPE_NEEDS_SMART + 1), np.int64)
     scales = np.zeros((n, 3), np.int64)
     by_plan[:, PLAN_FLAT, PLAN_ON] = 1
-    own = arm.settings.time_of_day
+    own, critical = arm.settings.plan(on), arm.settings.critical_peak
+    called = critical.programme if critical is not None else None
+    in_event = np.array([zones.has_event(zone, called) for zone in range(zones.n_zones)])
     for code, name in enumerate(names):
         base = arm.tariff.base_time_of_day(name)
         if base is not None:
@@ -204,6 +239,8 @@ def _plans(arm: ArmTariff, zones: Zones, names: list[str]) -> tuple[NDArray[np.i
         if own is not None and name in own.categories:
             factors = {key: part.multiplier for key, part in own.periods.items()}
             multiplier[code, PLAN_ARM] = _by_zone(own.hours, factors, zones)
+            if critical is not None:
+                multiplier[code, PLAN_ARM, in_event] = round(critical.multiplier * ONE)
             by_plan[code, PLAN_ARM, :FREE_RULE] = 1, round(own.min_kw * W_PER_KW), own.requires_smart_meter
             scales[code, PLAN_ARM] = own.applies_to == "after_subsidy"
     return multiplier, by_plan, scales
@@ -217,7 +254,7 @@ def _shape_free_block(
     An arm with time of day shapes the block of those on its plan; one without shapes it for all smart meters.
     """
     group, limits = np.full(zones.n_zones, -1, np.int64), np.zeros(1, np.int64)
-    free, own = arm.settings.free_units, arm.settings.time_of_day
+    free, own = arm.settings.free_units, arm.settings.plan()
     if free is None:
         return group, limits
     covered = np.zeros(by_plan.shape[:2], np.int64)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.economics.rates import (
+    EVENT_HOURS,
     FREE_PER_PERIOD,
     FREE_WEIGHTED,
     ONE,
@@ -18,6 +19,7 @@ from twin.economics.rates import (
     PLAN_ON,
     RATE_PER_PAISA,
     SHAPE_NEEDS_SMART,
+    USUAL_HOURS,
 )
 from twin.units import WH_PER_KWH
 
@@ -241,6 +243,26 @@ def fixed_quantity(basis: int, watt: int, contract_kva: float, power_factor: flo
     elif basis == _KVA:
         quantity = int(contract_kva * PER_MILLE + 0.5) if contract_kva > 0 else int(watt / power_factor + 0.5)
     return quantity, scale
+
+
+@nb.njit(cache=True, error_model="numpy")
+def event_saving_wh(
+    event_role: NDArray[np.int64], event_days: NDArray[np.int64], zone_wh: NDArray[np.int64], i: int, days: int
+) -> int:
+    """Energy of consumer ``i`` below the usual in the event hours of the first ``days`` days of the month. [Wh]
+
+    ``max(0, usual * events / (days - events) - used)``: the usual is what the same hours of days without an event held,
+    rounded down to the Wh; 0 before the first such day.
+    """
+    usual, used, events = 0, 0, event_days[days]
+    for z in range(event_role.size):
+        if event_role[z] == USUAL_HOURS:
+            usual += zone_wh[i, z]
+        elif event_role[z] == EVENT_HOURS:
+            used += zone_wh[i, z]
+    if events == 0 or days <= events:
+        return 0
+    return max(usual * events // (days - events) - used, 0)
 
 
 @nb.njit(cache=True, error_model="numpy", inline="always")

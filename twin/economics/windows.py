@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.hours import minutes_of, period_at
+from twin.hours import holds, minutes_of, period_at
 from twin.units import MINUTES_PER_DAY
 
 MAX_ZONES = 8
@@ -16,14 +17,27 @@ MAX_ZONES = 8
 
 
 @dataclass(frozen=True)
+class Programme:
+    """Hours of certain days that a tariff treats apart: the events of a critical-peak price or of a rebate."""
+
+    hours: str
+    dates: frozenset[date]
+
+
+@dataclass(frozen=True)
 class Zones:
     """The day cut into the fewest sets of steps within which no tariff of the experiment changes.
 
-    A zone need not be one stretch of time: 23:00 to 09:00 and noon may share a zone. Numbered by first appearance.
+    A zone need not be one stretch of time: 23:00 to 09:00 and noon may share a zone. Numbered by first appearance,
+    those of a usual day first. Event hours of event days have zones of their own, which stay empty on all other days.
     """
 
     zone_of_step: NDArray[np.uint8]
-    """Shape (steps,)."""
+    """Of a usual day, shape (steps,)."""
+    event_days: Mapping[date, NDArray[np.uint8]] = field(default_factory=dict)
+    """The same of each day with an event."""
+    under: tuple[frozenset[Programme], ...] = ()
+    """Which programmes have an event in each zone, shape (n_zones,); empty: none in any."""
 
     @property
     def steps(self) -> int:
@@ -33,15 +47,27 @@ class Zones:
     @property
     def n_zones(self) -> int:
         """Number of zones, at most `MAX_ZONES`."""
-        return int(self.zone_of_step.max()) + 1
+        return 1 + max(int(day.max()) for day in (self.zone_of_step, *self.event_days.values()))
+
+    def on(self, day: date) -> NDArray[np.uint8]:
+        """Zone of each step of a day, shape (steps,)."""
+        return self.event_days.get(day, self.zone_of_step)
+
+    def has_event(self, zone: int, programme: Programme | None) -> bool:
+        """Whether a zone is event hours of a programme."""
+        return programme is not None and bool(self.under) and programme in self.under[zone]
 
     def first_minute(self, zone: int) -> int:
         """Minute of the day at which the zone begins for the first time."""
-        return int(np.argmax(self.zone_of_step == zone)) * MINUTES_PER_DAY // self.steps
+        days = (self.zone_of_step, *self.event_days.values())
+        day = next(steps for steps in days if (steps == zone).any())
+        return int(np.argmax(day == zone)) * MINUTES_PER_DAY // self.steps
 
 
-def refine(windows: Sequence[Mapping[str, str]], steps: int) -> Zones:
+def refine(windows: Sequence[Mapping[str, str]], steps: int, programmes: Sequence[Programme] = ()) -> Zones:
     """Common refinement of several sets of periods (name -> hours) on a day of ``steps`` equal steps.
+
+    On the days of a programme its hours are zones apart.
 
     Raises
     ------
@@ -49,16 +75,28 @@ def refine(windows: Sequence[Mapping[str, str]], steps: int) -> Zones:
         If a window does not begin and end on a step, or more than `MAX_ZONES` zones result.
     """
     step_minutes = MINUTES_PER_DAY // steps
-    for periods in windows:
+    for periods in (*windows, *({"event": programme.hours} for programme in programmes)):
         for name, hours in periods.items():
             if any(minute % step_minutes for minute in minutes_of(hours)):
                 raise ValueError(f"period {name} ({hours}) does not fall on {step_minutes}-minute steps")
-    zone_of_key: dict[Hashable, int] = {}
-    keys = [tuple(period_at(periods, step * step_minutes) for periods in windows) for step in range(steps)]
-    zone_of_step = np.array([zone_of_key.setdefault(key, len(zone_of_key)) for key in keys], dtype=np.uint8)
+    zone_of_key: dict[tuple[Hashable, frozenset[Programme]], int] = {}
+    usual = [tuple(period_at(periods, step * step_minutes) for periods in windows) for step in range(steps)]
+
+    def zones_of_day(day: date | None) -> NDArray[np.uint8]:
+        active = [programme for programme in programmes if day in programme.dates]
+        keys = [
+            (key, frozenset(part for part in active if holds(part.hours, step * step_minutes)))
+            for step, key in enumerate(usual)
+        ]
+        return np.array([zone_of_key.setdefault(key, len(zone_of_key)) for key in keys], dtype=np.uint8)
+
+    zone_of_step = zones_of_day(None)
+    days = sorted({day for programme in programmes for day in programme.dates})
+    event_days = {day: zones_of_day(day) for day in days}
     if len(zone_of_key) > MAX_ZONES:
         raise ValueError(f"the tariffs cut the day into {len(zone_of_key)} zones; meters keep at most {MAX_ZONES}")
-    return Zones(zone_of_step)
+    under = tuple(active for _, active in zone_of_key) if days else ()
+    return Zones(zone_of_step, event_days, under)
 
 
 def stretches(labels: Sequence[str]) -> list[tuple[str, str, str]]:

@@ -22,6 +22,7 @@ from twin.economics.rates import (
     BASES,
     DUTY_ON_NET,
     DUTY_SHARE,
+    EVENT_RATE,
     FIXED_BASIS,
     FIXED_PAISE,
     FREE_PER_PERIOD,
@@ -31,6 +32,7 @@ from twin.economics.rates import (
     KVAH,
     ONE,
     OPEN_END_WH,
+    PLAN_ARM,
     RATE_PER_INR,
     REBATE_RATE,
     REBATE_SHARE,
@@ -41,8 +43,10 @@ from twin.economics.rates import (
 )
 from twin.economics.slabs import (
     CHARGE_PER_PAISA,
+    OPTED_OUT,
     SMART,
     billed_wh,
+    event_saving_wh,
     fixed_quantity,
     half_up,
     is_shaped,
@@ -137,7 +141,7 @@ def worked_bill(
     lines += _lines("subsidy", "state subsidy", granted, month.unit, sign=-1)
     lines += _fixed(rates, columns, month, date)
     lines += _duty(rates, month, billed_paise, granted_paise)
-    return lines + _rebates(rates, month, date, billed_paise, granted_paise)
+    return lines + _rebates(rates, month, date, billed_paise, granted_paise) + _event_rebate(rates, month, date)
 
 
 def _month(rates: RateTable, columns: BillColumns, date: MonthToDate) -> _Month:
@@ -174,7 +178,13 @@ def _periods(arm: ArmTariff, zones: Zones, month: _Month) -> list[str]:
     """Name and hours of the period that each zone lies in; empty text under flat rates."""
     hours = plan_hours(arm, categories()[month.code].category, month.plan)
     names = [period_at(hours, zones.first_minute(zone)) for zone in range(len(month.mix))]
-    return ["" if not hours else name if name == NORMAL else f"{name} {hours[name]}" for name in names]
+    words = ["" if not hours else name if name == NORMAL else f"{name} {hours[name]}" for name in names]
+    critical = arm.settings.critical_peak
+    if critical is not None and month.plan == PLAN_ARM:
+        for zone in range(len(words)):
+            if zones.has_event(zone, critical.programme):
+                words[zone] = f"critical peak {critical.hours}"
+    return words
 
 
 @dataclass(frozen=True)
@@ -297,6 +307,17 @@ def _rebates(rates: RateTable, month: _Month, date: MonthToDate, billed: int, gr
             BillLine("rebate", "unused free units, paid", kwh, month.unit, -Fraction(unused_rate, RATE_PER_INR), -paise)
         )
     return lines
+
+
+def _event_rebate(rates: RateTable, month: _Month, date: MonthToDate) -> list[BillLine]:
+    """The rebate for using less than usual in event hours."""
+    rate = int(rates.by_category[month.code, EVENT_RATE])
+    if rate == 0 or not month.flags & SMART or month.flags & OPTED_OUT:
+        return []
+    saved = int(event_saving_wh(rates.event_role, rates.event_days, date.zone_wh[None], 0, date.fixed_days))
+    paise = int(half_up(saved * rate, CHARGE_PER_PAISA))
+    what = f"below the usual in the hours of {int(rates.event_days[date.fixed_days])} events"
+    return [BillLine("rebate", what, Fraction(saved, WH_PER_KWH), "kWh", -Fraction(rate, RATE_PER_INR), -paise)]
 
 
 def component_paise(lines: Iterable[BillLine]) -> dict[str, int]:

@@ -1,13 +1,15 @@
-"""What an arm of an experiment changes: time-of-day energy charges and the shape of the free block."""
+"""What an arm of an experiment changes: energy charges by time, prices and rebates of events, the free block."""
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_serializer, model_validator
 from pydantic_core.core_schema import SerializerFunctionWrapHandler
 
 from twin.economics.arms import HIGHEST_MULTIPLIER, MOST_FREE_KWH
+from twin.economics.purchase import load_purchase
 from twin.scenario import hours as hours_
 from twin.scenario import names
 from twin.scenario.parts import FrozenDict, Many, Name, Section
@@ -76,6 +78,66 @@ class TimeOfDay(Section):
         return {name: period.hours for name, period in self.periods.items()}
 
 
+class DayAhead(Section):
+    """An energy charge with the shape of the day-ahead market, season by season, in place of a time of day.
+
+    Bands are those of the market's data: ``morning`` 06-10, ``day`` 10-17, ``evening`` 17-23, ``night`` 23-06.
+    """
+
+    applies_to: Literal["gross", "after_subsidy"]
+    pass_through: Annotated[float, Field(gt=0, le=1)]
+    """Share of the market's deviation from its daily mean that the consumer sees. [-]"""
+    categories: Annotated[tuple[Category, ...], Many, Field(min_length=1)] = Field(
+        default_factory=names.time_of_day_categories
+    )
+    min_kw: Annotated[float, Field(ge=0)] = 0.0
+    """Sanctioned load from which a consumer is covered. [kW]"""
+    requires_smart_meter: bool = True
+
+
+class Events(Section):
+    """Hours of called days."""
+
+    hours: Annotated[str, AfterValidator(hours_.canonical_hours)]
+    dates: Annotated[tuple[date, ...], Many, Field(min_length=1)]
+    """Days with an event, within the run."""
+    notice_hours: Annotated[float, Field(ge=0, le=168)] = 24.0
+    """How long before an event its consumers know. [h]"""
+
+    @field_validator("hours")
+    @classmethod
+    def _on_steps(cls, value: str, info: ValidationInfo) -> str:
+        if step := (info.context or {}).get("step_minutes"):
+            hours_.check_step_boundaries(value, step)
+        return value
+
+    @field_validator("dates")
+    @classmethod
+    def _once(cls, value: tuple[date, ...]) -> tuple[date, ...]:
+        for day in value:
+            if value.count(day) > 1:
+                raise names.refuse(f"names {day} twice", "name each day once")
+        return value
+
+
+class CriticalPeak(Events):
+    """A multiplier on the energy charge in event hours, in place of the period's own."""
+
+    multiplier: Annotated[float, Field(gt=0, le=HIGHEST_MULTIPLIER)]
+
+
+class PeakRebate(Events):
+    """Payment to smart meters for each unit below the usual in event hours.
+
+    The usual is the mean of the same hours on the month's days without an event so far.
+    """
+
+    inr_per_kwh: Annotated[float, Field(gt=0, le=1000)]
+    categories: Annotated[tuple[Category, ...], Many, Field(min_length=1)] = Field(
+        default_factory=names.time_of_day_categories
+    )
+
+
 class Rebate(Section):
     """Payment for each unit of the free block that is not used. [INR/kWh]"""
 
@@ -108,20 +170,48 @@ class ArmTariff(Section):
     """What an arm changes in the tariff."""
 
     time_of_day: TimeOfDay | None = None
+    day_ahead: DayAhead | None = None
+    critical_peak: CriticalPeak | None = None
+    peak_rebate: PeakRebate | None = None
     free_units: FreeUnits | None = None
+
+    @property
+    def periods(self) -> tuple[str, ...] | None:
+        """Names of the periods of the arm's time of day, ``normal`` among them; None without one."""
+        if self.day_ahead is not None:
+            return tuple(load_purchase().exchange.bands)
+        if self.time_of_day is None:
+            return None
+        rest = (hours_.NORMAL,) if hours_.has_normal_hours(self.time_of_day.hours) else ()
+        return (*self.time_of_day.periods, *rest)
+
+    @property
+    def event_dates(self) -> dict[str, tuple[date, ...]]:
+        """Days with an event, by the setting that calls them."""
+        named = {"critical_peak": self.critical_peak, "peak_rebate": self.peak_rebate}
+        return {name: part.dates for name, part in named.items() if part is not None}
+
+    @model_validator(mode="after")
+    def _one_plan(self) -> ArmTariff:
+        if self.day_ahead is not None and self.time_of_day is not None:
+            raise names.refuse("day_ahead and time_of_day cannot stand in the same arm", "keep one of them")
+        if self.critical_peak is not None and self.periods is None:
+            what = "critical_peak is for the consumers of a time_of_day or day_ahead in the same arm"
+            raise names.refuse(what, "add time_of_day; with `multiplier: 1` it changes nothing but the events")
+        return self
 
     @model_validator(mode="after")
     def _periods_exist(self) -> ArmTariff:
-        free, tod = self.free_units, self.time_of_day
+        free, known = self.free_units, self.periods
         if free is None or free.rebate is not None:
             return self
-        if tod is None:
-            raise names.refuse("free_units shaped by time need time_of_day in the same arm", "add time_of_day")
-        known = [*tod.periods, *([hours_.NORMAL] if hours_.has_normal_hours(tod.hours) else [])]
+        if known is None:
+            what = "free_units shaped by time need time_of_day or day_ahead in the same arm"
+            raise names.refuse(what, "add time_of_day")
         for name in free.per_period or ():
             if name not in known:
                 fix = names.suggestion(name, known)
-                raise names.refuse(f"free_units.per_period names a period '{name}' that time_of_day lacks", fix)
+                raise names.refuse(f"free_units.per_period names a period '{name}' that the arm lacks", fix)
         return self
 
 

@@ -43,7 +43,13 @@ def tariff_zones(scenario: Scenario) -> Zones:
 
 
 def zone_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
-    """What is wrong with the scenario's windows taken together, and the fix."""
+    """What is wrong with the scenario's windows and events taken together, and the fix."""
+    first, last = scenario.dates[0], scenario.dates[-1]
+    for name, arm in scenario.experiment.arms.items():
+        for setting, dates in arm.tariff.event_dates.items():
+            if outside := [day for day in dates if not first <= day <= last]:
+                what = f"arm '{name}': {setting}.dates holds {outside[0]}, which is no day of the run"
+                yield what, f"use days from {first} to {last}"
     try:
         tariff_zones(scenario)
     except ScenarioError as error:

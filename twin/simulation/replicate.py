@@ -58,7 +58,8 @@ class ReplicateWorld:
         profiles = self.population.consumers.profiles
         day = self.day_tables(date, NormalWeather() if mean_field else None) if profiles is None else None
         draw = mean_tile if mean_field else draw_tile
-        zones, traits = self.plan.zones.zone_of_step, self.population.consumers.traits
+        usual = self.plan.zones.zone_of_step
+        zones, traits = usual if mean_field else self.plan.zones.on(date), self.population.consumers.traits
         chunk = len(solver.kw)
         for start in range(0, len(total), chunk):
             stop = min(start + chunk, len(total))

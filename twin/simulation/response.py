@@ -22,7 +22,7 @@ from twin.economics.prices import above_block_prices, consumer_state_prices, pla
 from twin.economics.rates import FREE_PER_PERIOD, FREE_RULE, FREE_WH, RateTable
 from twin.simulation.plan import PointPlan, month_end
 from twin.simulation.population import Consumers
-from twin.units import WH_PER_KWH
+from twin.units import MINUTES_PER_DAY, WH_PER_KWH
 
 if TYPE_CHECKING:
     from twin.simulation.meter_state import MeterState
@@ -42,6 +42,7 @@ class Response:
         self.max_shift = float(priors["max_shift_frac"])
         self.price_floor_inr = float(priors["price_floor_inr_per_kwh"])
         self.forecast_cv = float(priors["forecast_cv"])
+        self.full_notice_h = float(priors["full_notice_hours"])
         self.expected_day_kwh: NDArray[np.float64] | None = None
         """Mean-field energy of a normal day of the month, by zone; set before each block. Shape (n, n_zones)."""
         self._rates: dict[tuple[int, int, int], RateTable] = {}
@@ -52,14 +53,14 @@ class Response:
         return self.consumers.bill_columns(self.smart)
 
     @cached_property
-    def elasticities(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def elasticities(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Substitution between zones, and elasticity of the day's energy. Each of shape (n,)."""
         return consumer_elasticities(self.consumers.traits, self.parameters)
 
     def reaches(self, arm: int) -> bool:
         """Does an arm change anybody's prices?"""
         settings = self.plan.arm_tariffs[arm].settings
-        return arm != BASELINE and (settings.time_of_day is not None or settings.free_units is not None)
+        return arm != BASELINE and settings.changes_anything
 
     def rates(self, arm: int, date: dt.date) -> RateTable:
         """Rates of an arm in a date's month."""
@@ -113,27 +114,45 @@ class Response:
         rates, base_rates = self.rates(arm, date), self.rates(BASELINE, date)
         to_date, rest = self._forecast(date, rows, meters, arm)
         before = self._prices(base_rates, columns, to_date + rest)
-        after = self._prices(rates, columns, to_date + rest)
+        known = self._known_prices(arm, date, self._prices(rates, columns, to_date + rest))
         weight = self._state_weights(rates, columns, to_date, rest)
         total = np.zeros_like(base_kwh)
         factor = np.zeros_like(base_kwh)
         sigma, daily = self.elasticities
         own_row = np.arange(len(base_kwh))
-        for state in (WITHIN, OVER, ABOVE):
-            ces_factors(
-                base_kwh,
-                before[state],
-                after[state],
-                own_row,
-                sigma[rows],
-                daily[rows],
-                self.max_shift,
-                self.price_floor_inr,
-                factor,
-            )
-            total += weight[state][:, None] * factor
-        total[np.all(before == after, axis=(0, 2))] = 1.0
+        for share, after in known:
+            for state in (WITHIN, OVER, ABOVE):
+                ces_factors(
+                    base_kwh,
+                    before[state],
+                    after[state],
+                    own_row,
+                    sigma[rows],
+                    daily[rows],
+                    self.max_shift,
+                    self.price_floor_inr,
+                    factor,
+                )
+                total += share * weight[state][:, None] * factor
+        total[np.all([np.all(before == after, axis=(0, 2)) for _, after in known], axis=0)] = 1.0
         return total
+
+    def _known_prices(
+        self, arm: int, date: dt.date, after: NDArray[np.float64]
+    ) -> list[tuple[float, NDArray[np.float64]]]:
+        """Prices of an arm, by the share of its response that follows them.
+
+        Of an event called ``notice`` hours ahead a share ``min(1, notice / full notice)`` of the response comes in
+        time; the rest is the response to a day without the event.
+        """
+        called = [part.notice_hours for part in self.plan.arm_tariffs[arm].settings.events if date in part.dates]
+        share = min([1.0, *(hours / self.full_notice_h for hours in called)])
+        if share == 1.0:
+            return [(1.0, after)]
+        zones = self.plan.zones
+        begin = [zones.first_minute(zone) * zones.steps // MINUTES_PER_DAY for zone in range(zones.n_zones)]
+        usual = zones.zone_of_step[begin]
+        return [(share, after), (1.0 - share, np.ascontiguousarray(after[:, :, usual]))]
 
     def _prices(self, rates: RateTable, columns: BillColumns, month_kwh: NDArray[np.float64]) -> NDArray[np.float64]:
         """Seen prices by state of the month for each consumer's own plan, shape (3, n, n_zones). [INR/kWh]
