@@ -169,6 +169,24 @@ def bill(
     show_bill(consumer_bill(open_run(run_folder), consumer, arm, replicate, point), OUT)
 
 
+@app.command()
+def meter(
+    run_folder: Annotated[str, typer.Argument(metavar="RUN", help="run folder", show_default=False)],
+    consumer: Annotated[int, typer.Argument(metavar="CONSUMER", help="consumer_id", show_default=False)],
+    case: Annotated[int, typer.Option(help="case of the run")] = 0,
+    out: Annotated[Path | None, typer.Option(help="page with its figures [default: meter-<CONSUMER>.html]")] = None,
+) -> None:
+    """Show one meter's life: use and readings, clock, arrivals, events, bills (runs with meters as devices)."""
+    from twin.meter_story import draw_story, meter_story, show_story
+    from twin.results.reader import open_run
+
+    story = meter_story(open_run(run_folder), consumer, case)
+    show_story(story, OUT)
+    page = out or Path(f"meter-{consumer}.html")
+    draw_story(story, page)
+    OUT.print(f"figures: {page}")
+
+
 @app.command(name="pilot-size")
 def pilot_size(
     scenario: ScenarioPath,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.runs import run_local
+from tests.runs import run_local, twin
 
 DEVICES = ("meters.devices=true", "time.start=2026-06-30", "time.days=2", "output.readings.consumers=200")
 """Over a month's end, where registers start again."""
@@ -72,7 +72,7 @@ def test_readings_show_recorded_energy_beside_the_truth(runs):
 
 def test_the_cut_into_shards_changes_nothing(runs):
     assert runs["one"].digests() == runs["three"].digests()
-    for table in ("meter_balance", "meter_reads", "meter_events"):
+    for table in ("meter_balance", "meter_reads", "meter_events", "meter_days"):
         assert table in runs["one"].digests()
 
 
@@ -81,3 +81,30 @@ def test_the_manifest_names_the_assumed_numbers_of_the_meters(runs):
     assert any(name.startswith("devices.genus.single_phase.metrology.gain_sd_percent") for name in names)
     assert any(name.startswith("meter_fleet.theft.hooking") for name in names)
     assert not any(row["name"].startswith("devices.") for row in runs["plain"].manifest["assumed"])
+
+
+def test_one_meter_s_life_is_told(runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = runs["one"]
+    rows = run.table("meter_days").to_pandas()
+    assert rows.consumer_id.nunique() == 200
+    balance = rows.groupby("case")[["used_kwh"]].sum()
+    plain = runs["one"].table("readings").to_pandas().groupby("case")[["used_kwh"]].sum()
+    assert np.allclose(balance, plain, rtol=1e-3), "equivalents by zone against an exact solution by step"
+    smart = rows[rows.arrival_h.notna()].iloc[0]
+    told = twin("meter", run.path, str(smart.consumer_id), "--out", str(tmp_path / "m.html"))
+    assert told.returncode == 0, told.stderr
+    assert smart.device in told.stdout
+    assert f"{smart.arrival_h:.1f}" in told.stdout
+    page = (tmp_path / "m.html").read_text(encoding="utf-8")
+    assert "used (truth)" in page
+    assert "https://cdn" not in page.split("<script")[0]
+
+
+def test_meters_that_nobody_follows_are_refused_with_a_way_out(runs):
+    told = twin("meter", runs["one"].path, "1")
+    assert told.returncode == 2
+    assert "no readings of consumer 1" in told.stderr
+    told = twin("meter", runs["plain"].path, "1")
+    assert told.returncode == 2
+    assert "meters: {devices: true}" in " ".join(told.stderr.split())

@@ -23,6 +23,7 @@ from twin.simulation.population import Population, build_population
 from twin.simulation.replicate import ReplicateWorld, open_world
 
 DATE = dt.date(2026, 6, 9)
+NONE = np.zeros(0, np.int64)
 PLAN = plans(load_scenario(TINY, ("meters.devices=true",)))[0]
 
 
@@ -88,7 +89,7 @@ def test_one_maker_for_all_and_an_unknown_one(world, monkeypatch):
 def test_the_ledger_of_every_dt_closes_and_has_every_line(world):
     devices, used = opened(world), day_kwh(world)
     registers = np.zeros((1, *used.shape))
-    ledger = devices.advance(DATE, [used], registers).arms[0].ledger_kwh
+    ledger = devices.advance(DATE, [used], registers, NONE).arms[0].ledger_kwh
     gap = ledger[:, USED] - ledger[:, METERED] - ledger[:, ERROR] - ledger[:, THEFT] - ledger[:, UNRECORDED]
     assert np.abs(gap).max() <= 1e-9 * ledger[:, USED].max()
     assert ledger[:, USED].sum() == pytest.approx(used.sum(), rel=1e-12)
@@ -123,7 +124,7 @@ def test_without_errors_metering_is_exact(world):
     start = devices.begin(DATE, 8.0 * used)
     assert np.array_equal(start, 8.0 * used)
     registers = start[None].copy()
-    day = devices.advance(DATE, [used], registers)
+    day = devices.advance(DATE, [used], registers, NONE)
     assert np.array_equal(registers[0], start + used)
     assert not day.arms[0].ledger_kwh[:, [THEFT, UNRECORDED]].any()
     most = devices.resolution_wh.max() / 1000 * used.shape[1] * len(used)
@@ -135,7 +136,7 @@ def test_drift_moves_offset_times_power_between_zones(world):
     devices.begin(DATE, 0.0 * used)
     devices.state.clock_s[:] = np.where(devices.fleet.hops > 0, 30.0, 0.0)
     registers = np.zeros((1, *used.shape))
-    devices.advance(DATE, [used], registers)
+    devices.advance(DATE, [used], registers, NONE)
     day, moved = devices.stretches, registers[0] - used
     power = used / day.zone_hours
     smart = devices.fleet.hops > 0
@@ -151,11 +152,11 @@ def test_drift_moves_offset_times_power_between_zones(world):
 def test_results_do_not_hang_on_the_cut(state, world):
     devices, used = opened(world), day_kwh(world)
     registers = np.zeros((1, *used.shape))
-    whole = devices.advance(DATE, [used], registers)
+    whole = devices.advance(DATE, [used], registers, NONE)
     part_world = open_world(PLAN, 0, population(state, 3, skip=2))
     part, part_used = opened(part_world), day_kwh(part_world)
     part_registers = np.zeros((1, *part_used.shape))
-    piece = part.advance(DATE, [part_used], part_registers)
+    piece = part.advance(DATE, [part_used], part_registers, NONE)
     lv = slice(0, part_world.population.ht.start)
     order = {int(i): row for row, i in enumerate(devices.fleet.ids)}
     rows = np.array([order[int(i)] for i in part.fleet.ids[lv]])
@@ -172,11 +173,11 @@ def test_a_checkpoint_carries_everything(world):
     one, two = opened(world), MeterDevices(world)
     registers = np.zeros((1, *used.shape))
     for day in range(5):
-        one.advance(DATE + dt.timedelta(days=day), [used], registers)
+        one.advance(DATE + dt.timedelta(days=day), [used], registers, NONE)
     saved, saved_registers = one.arrays().copy(), registers.copy()
-    later = one.advance(DATE + dt.timedelta(days=5), [used], registers)
+    later = one.advance(DATE + dt.timedelta(days=5), [used], registers, NONE)
     two.restore(saved)
-    again = two.advance(DATE + dt.timedelta(days=5), [used], saved_registers)
+    again = two.advance(DATE + dt.timedelta(days=5), [used], saved_registers, NONE)
     assert np.array_equal(registers, saved_registers)
     assert np.array_equal(later.counts, again.counts)
     assert np.array_equal(one.arrays(), two.arrays())
@@ -202,7 +203,7 @@ def test_a_meter_s_state_is_small(world):
 
 def test_counts_are_those_of_the_fleet(world):
     devices, used = opened(world), day_kwh(world)
-    day = devices.advance(DATE, [used], np.zeros((1, *used.shape)))
+    day = devices.advance(DATE, [used], np.zeros((1, *used.shape)), NONE)
     total = dict(zip(READS, day.counts.sum(axis=(0, 1)), strict=True))
     assert total["meters"] == len(used)
     assert total["read_24h"] == np.isfinite(day.devices.arrival_h).sum()

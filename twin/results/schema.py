@@ -40,6 +40,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "meter_balance": ("case", "date", "dt_id"),
     "meter_reads": ("case", "date", "feeder_id", "device"),
     "meter_events": ("case", "event_time", "consumer_id", "event"),
+    "meter_days": ("case", "date", "consumer_id"),
     "losses": ("arm", "area", "part"),
     "effects": ("arm", "outcome", "area", "group", "kind"),
     "prices": ("arm", "category", "income_class", "start"),

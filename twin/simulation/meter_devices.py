@@ -62,6 +62,8 @@ class ArmDay:
     """`LEDGER` by DT, shape (n_dts + 1, 5); the last row holds consumers without a DT. [kWh]"""
     read_kwh: NDArray[np.float64]
     """Energy that was read within a day, shape (n_feeders + 1, n_types). [kWh]"""
+    metered_kwh: NDArray[np.float64]
+    """What the displays of the watched meters gained. [kWh]"""
 
 
 @dataclass
@@ -134,7 +136,10 @@ class MeterDevices:
         """What a day is like where the meters hang."""
         return day_context(self.seed, self.weather, date, self._zone_of_quarter)
 
-    def advance(self, date: dt.date, used_kwh: list[NDArray[np.float64]], registers: NDArray[np.float64]) -> DeviceDay:
+    def advance(
+        self, date: dt.date, used_kwh: list[NDArray[np.float64]], registers: NDArray[np.float64],
+        watched: NDArray[np.int64],
+    ) -> DeviceDay:  # fmt: skip
         """A settled day passes.
 
         Parameters
@@ -143,6 +148,8 @@ class MeterDevices:
             True use under each arm. [kWh]
         registers : array, shape (n_arms, n, n_zones)
             Recorded energy with its residual, which is added to. [kWh]
+        watched : array
+            Rows of the meters of which the answer says what they metered.
         """
         today, n = self.context(date), len(self.fleet.ids)
         fetched, lost = np.empty(n, np.uint16), np.empty(n, np.uint16)
@@ -155,7 +162,7 @@ class MeterDevices:
             ledger, metered = self._record(today, 1.0, used, registers[arm])
             read = np.zeros(counts.shape[:2])
             add_read_energy(self.fleet, self.place, out, metered, read)
-            arms.append(ArmDay(ledger, read))
+            arms.append(ArmDay(ledger, read, metered[watched]))
         return DeviceDay(date, out, counts, arms)
 
     def recorded_share(

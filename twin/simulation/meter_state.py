@@ -85,12 +85,12 @@ class MeterState:
         kwh = self.kwh if self.recorded_kwh is None else self.recorded_kwh
         return register_wh(kwh[arm, rows], self.resolution_wh(world, rows))
 
-    def advance_devices(self, block: BlockState) -> DeviceDay | None:
-        """Let a committed block pass the meters, where they are devices."""
+    def advance_devices(self, block: BlockState, watched: NDArray[np.int64]) -> DeviceDay | None:
+        """Let a committed block pass the meters, where they are devices; ``watched`` rows are followed one by one."""
         if self.devices is None:
             return None
         assert self.recorded_kwh is not None
-        return self.devices.advance(block.date, [arm.consumer_kwh for arm in block.arms], self.recorded_kwh)
+        return self.devices.advance(block.date, [arm.consumer_kwh for arm in block.arms], self.recorded_kwh, watched)
 
     def advance(self, block: BlockState) -> None:
         """Add a committed block's energy."""

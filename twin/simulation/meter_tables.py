@@ -1,5 +1,5 @@
 """Tables of meters as devices: ``meter_balance`` is the truth by DT, ``meter_reads`` what a head-end sees by feeder and
-type, ``meter_events`` what meters log and what happens to them.
+type, ``meter_events`` what meters log and what befalls them, ``meter_days`` the story of the chosen consumers' meters.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from twin.meters.clock import CLOCK_SET
 from twin.meters.fleet import LEDGER, READS
+from twin.meters.theft import KINDS
 from twin.results.schema import arrow_schema
 from twin.results.storage import FileRecord
+from twin.simulation.reading_tables import rows_of_ids
 from twin.simulation.shard_tables import named
 
 if TYPE_CHECKING:
@@ -29,21 +31,28 @@ MIDNIGHT_AFTER = np.timedelta64(1, "D")
 
 
 def meter_files(
-    shared: Shared, name: str, world: ReplicateWorld, meters: MeterState, block: BlockState
-) -> list[FileRecord]:
+    shared: Shared, name: str, world: ReplicateWorld, meters: MeterState, block: BlockState,
+    reading_ids: NDArray[np.int64],
+) -> list[FileRecord]:  # fmt: skip
     """Let the settled block pass the meters, where they are devices, and write their tables for every arm."""
-    day = meters.advance_devices(block)
+    watched = rows_of_ids(world.population.consumers.consumer_id, reading_ids)
+    day = meters.advance_devices(block, watched)
     if day is None or meters.devices is None:
         return []
     records = []
     for arm in range(len(day.arms)):
         case = world.plan.case(arm, world.replicate)
-        for table, rows in (("meter_balance", balance_rows), ("meter_reads", read_rows), ("meter_events", event_rows)):
-            if table in shared.wanted:
-                content = rows(case, arm, meters.devices, day)
-                if content.num_rows:
-                    path = f"tables/{table}/case={case}/{name}.parquet"
-                    records.append(shared.storage.write_table(path, table, content))
+        used = block.arms[arm].consumer_kwh[watched].sum(axis=1)
+        tables = {
+            "meter_balance": balance_rows(case, arm, meters.devices, day),
+            "meter_reads": read_rows(case, arm, meters.devices, day),
+            "meter_events": event_rows(case, meters.devices, day),
+            "meter_days": day_rows(case, arm, meters.devices, day, watched, used),
+        }
+        for table, rows in tables.items():
+            if table in shared.wanted and rows.num_rows:
+                path = f"tables/{table}/case={case}/{name}.parquet"
+                records.append(shared.storage.write_table(path, table, rows))
     return records
 
 
@@ -78,7 +87,7 @@ def read_rows(case: int, arm: int, devices: MeterDevices, day: DeviceDay) -> pa.
     return pa.table(columns, schema=arrow_schema("meter_reads"))
 
 
-def event_rows(case: int, arm: int, devices: MeterDevices, day: DeviceDay) -> pa.Table:
+def event_rows(case: int, devices: MeterDevices, day: DeviceDay) -> pa.Table:
     """Failures, swaps and clocks set of a day; every arm has the same."""
     start = np.datetime64(day.date, "us")
     state, out, ids = devices.state, day.devices, devices.fleet.ids
@@ -104,6 +113,31 @@ def event_rows(case: int, arm: int, devices: MeterDevices, day: DeviceDay) -> pa
         for who, when, code, event in parts
     ]
     return pa.concat_tables(rows)
+
+
+def day_rows(
+    case: int, arm: int, devices: MeterDevices, day: DeviceDay, watched: NDArray[np.int64],
+    used_kwh: NDArray[np.float64],
+) -> pa.Table:  # fmt: skip
+    """A day of some meters one by one: the device as it is, and what came in."""
+    fleet, state, out = devices.fleet, devices.state, day.devices
+    arrival = out.arrival_h[watched].astype(np.float64)
+    columns = {
+        "case": np.full(len(watched), case, np.int32),
+        "date": np.full(len(watched), np.datetime64(day.date, "D")),
+        "consumer_id": fleet.ids[watched],
+        "device": named(fleet.kind[watched], devices.types.names),
+        "working": state.swap_day[watched] <= devices.context(day.date).day,
+        "clock_s": state.clock_s[watched].astype(np.float64),
+        "arrival_h": pa.array(arrival, mask=~np.isfinite(arrival)),
+        "days_fetched": out.fetched[watched].astype(np.int32),
+        "days_lost": out.lost[watched].astype(np.int32),
+        "days_waiting": state.waiting[watched].astype(np.int32),
+        "theft": named(fleet.theft_kind[watched], list(KINDS)),
+        "used_kwh": used_kwh,
+        "metered_kwh": day.arms[arm].metered_kwh,
+    }
+    return pa.table(columns, schema=arrow_schema("meter_days"))
 
 
 def _microseconds(hours: NDArray[np.float32]) -> NDArray[np.timedelta64]:

@@ -212,7 +212,7 @@ class Shard:
         """Advance the meters and write a block's tables."""
         shared, plan, solved, name = self.shared, self.world.plan, self._solved(block), self._name(stem)
         files = block_files(shared, name, self.world, self.solver, solved)
-        files += meter_files(shared, name, self.world, self.meters, solved)
+        files += meter_files(shared, name, self.world, self.meters, solved, reading_ids)
         files += reading_files(shared, name, self.world, self.meters, solved, reading_ids)
         self.meters.advance(solved)
         if self.meters.closes_after(plan.dates[block]):
