@@ -316,7 +316,7 @@ def _event_rebate(rates: RateTable, month: _Month, date: MonthToDate) -> list[Bi
         return []
     saved = int(event_saving_wh(rates.event_role, rates.event_days, date.zone_wh[None], 0, date.fixed_days))
     paise = int(half_up(saved * rate, CHARGE_PER_PAISA))
-    what = f"below the usual in the hours of {int(rates.event_days[date.fixed_days])} events"
+    what = f"below the usual in event hours, {int(rates.event_days[date.fixed_days])} called"
     return [BillLine("rebate", what, Fraction(saved, WH_PER_KWH), "kWh", -Fraction(rate, RATE_PER_INR), -paise)]
 
 
