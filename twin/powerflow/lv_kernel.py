@@ -34,8 +34,12 @@ SLOT = 6 * W
 """Floats of one pole: three phases, re and im."""
 HALF_SQRT3 = float(np.sqrt(0.75))
 
-USED, USED_Q, LOSS, LOSS_Q, DT, DT_Q, SENT, SENT_Q, P_I, P_P, Q_I, P_U, U_MIN, U_END = (W * i for i in range(14))
-"""Rows of `LvScratch.totals` that the sweeps fill; `lv_results` adds its own."""
+USED, USED_Q, LOSS, LOSS_Q, DT, DT_Q, SENT, SENT_Q, P_P, P_L, Q_L, P_U, PL_U, U_BUS, U_MIN, U_END = (
+    W * i for i in range(16)
+)
+"""Rows of `LvScratch.totals` that the sweeps fill; `lv_results` adds its own. ``_P`` is the constant-power part, ``_L``
+the constant-current part and twice that, what a load's slope against voltage lacks to twice the load; ``_U`` sums are
+weighted by the voltage at the consumer, ``U_BUS`` is the mean of the busbar's."""
 WEIGHT, RESIDUAL = 0, W
 """Rows of `LvScratch.lane` that the sweeps use; `lv_iterate` adds its own."""
 
@@ -169,6 +173,16 @@ def gather(n_legs: int, scratch: LvScratch) -> None:
 
 
 @inner
+def _mean_voltage(voltage: Any, at: Any) -> Any:
+    """Mean magnitude of the three phase voltages in slot ``at``."""
+    total = splat(0.0)
+    for part in range(at, at + SLOT, 2 * W):
+        re, im = load(voltage, part), load(voltage, part + W)
+        total = total + sqrt(fma(re, re, im * im))
+    return total * splat(1.0 / 3.0)
+
+
+@inner
 def poles_with_sums(lv: LvTiles, k: int, scratch: LvScratch) -> None:
     """As `poles`, and what the branch currents make: power sent, lost in the DT and in the segments."""
     first, z, voltage, branch, zero = lv.dt_pole_ptr[k], lv.z_pu, scratch.voltage, scratch.branch, splat(0.0)
@@ -194,12 +208,11 @@ def poles_with_sums(lv: LvTiles, k: int, scratch: LvScratch) -> None:
             store(totals, DT, p)
             store(totals, DT_Q, q)
             p, q = zero, zero
+            store(totals, U_BUS, _mean_voltage(voltage, at))
         for part in range(0, SLOT, 2 * W):
             re, im = load(voltage, at + part), load(voltage, at + part + W)
             square = fma(re, re, im * im)
             lowest = where_above(lowest, square, square, lowest)
-            store(branch, at + part, zero)
-            store(branch, at + part + W, zero)
     store(totals, LOSS, p)
     store(totals, LOSS_Q, q)
     store(totals, U_END, sqrt(lowest))
@@ -209,13 +222,14 @@ def poles_with_sums(lv: LvTiles, k: int, scratch: LvScratch) -> None:
 def legs_with_sums(n_legs: int, kw: NDArray[np.float32], t: int, scratch: LvScratch, clamp: float) -> None:
     """What the load currents make as they are: power used, lost in services, slopes against voltage, lowest voltage.
 
-    Leaves the power used on every leg. Constant-current and constant-power parts are kept apart (none below the clamp,
-    where the whole load is a constant impedance); from them follow the slopes.
+    Leaves the power used on every leg. Parts that are no constant impedance are summed apart (none below the clamp,
+    where the whole load is one); from them follow the slopes.
     """
     voltage, current, coefficients, totals = scratch.voltage, scratch.current, scratch.coefficients, scratch.totals
     zero = splat(0.0)
     used, used_q, loss, loss_q = zero, zero, load(totals, LOSS), load(totals, LOSS_Q)
-    p_i, p_p, q_i, p_u, lowest = zero, zero, zero, zero, splat(np.inf)
+    p_p, p_l, q_l, lowest = zero, zero, zero, splat(np.inf)
+    p_u, pl_u = zero, zero
     for j in range(n_legs):
         slot, own, c = scratch.leg_slot[j], 2 * j * W, j * COEFFICIENTS
         re, im = load(current, own), load(current, own + W)
@@ -226,20 +240,24 @@ def legs_with_sums(n_legs: int, kw: NDArray[np.float32], t: int, scratch: LvScra
         leg_p = fma(a, re, b * im)
         store(scratch.used, j * W, leg_p)
         heat = fma(re, re, im * im)
-        used, used_q = used + leg_p, used_q + fnma(a, im, b * re)
+        leg_q = fnma(a, im, b * re)
+        used, used_q = used + leg_p, used_q + leg_q
         loss, loss_q = fma(r, heat, loss), fma(x, heat, loss_q)
-        p_u, lowest = fma(leg_p, u, p_u), where_above(lowest, u, u, lowest)
+        lowest = where_above(lowest, u, u, lowest)
+        p_u = fma(leg_p, u, p_u)
         demand = where_above(clamp, u, zero, load(kw, scratch.leg_row[j] + t))
-        scaled = demand * u
-        p_i, p_p = fma(scaled, spread(coefficients, c + 1), p_i), fma(demand, spread(coefficients, c + 2), p_p)
-        q_i = fma(scaled, spread(coefficients, c + 4), q_i)
-        q_i = fma(demand + demand, spread(coefficients, c + 5), q_i)
+        scaled, power = demand * u, demand * spread(coefficients, c + 2)
+        leg_p = fma(scaled, spread(coefficients, c + 1), power + power)
+        leg_q = fma(scaled, spread(coefficients, c + 4), (demand + demand) * spread(coefficients, c + 5))
+        p_p, p_l, q_l = p_p + power, p_l + leg_p, q_l + leg_q
+        pl_u = fma(leg_p, u, pl_u)
     store(totals, USED, used)
     store(totals, USED_Q, used_q)
     store(totals, LOSS, loss)
     store(totals, LOSS_Q, loss_q)
-    store(totals, P_I, p_i)
     store(totals, P_P, p_p)
-    store(totals, Q_I, q_i)
+    store(totals, P_L, p_l)
+    store(totals, Q_L, q_l)
     store(totals, P_U, p_u)
+    store(totals, PL_U, pl_u)
     store(totals, U_MIN, lowest)

@@ -142,6 +142,10 @@ class TileOut(NamedTuple):
     """Elasticity of the copper losses, LV and DT."""
     n_q: NDArray[np.float64]
     """Elasticity of `sent_kvar` without magnetising."""
+    n_min: NDArray[np.float64]
+    """Elasticity of the drop ``v0_pu - v_min_pu``."""
+    n_end: NDArray[np.float64]
+    """Elasticity of the drop ``v0_pu - v_end_pu``."""
     s: NDArray[np.float64]
     """Constant-impedance share of `used_kw`."""
     v0_pu: NDArray[np.float64]
@@ -158,7 +162,7 @@ class TileOut(NamedTuple):
     """`OK`, `NOT_CONVERGED` or `NOT_FINITE`."""
 
 
-N_TOTALS, N_STATES, COEFFICIENTS = 19, 7, 9
+N_TOTALS, N_STATES, COEFFICIENTS = 23, 7, 9
 CLAMP_OF_NOMINAL = 0.8
 
 

@@ -3,7 +3,8 @@
 About the voltage v0 of its solution a DT is ``used (1 + n_used x + s x**2) + loss (1 + x)**n_loss`` and
 ``q (1 + n_q x + s x**2)``, x = v / v0 - 1; iron and magnetising follow the voltage squared and are shunts of the
 feeder's tree (`tree_shunts`). Loss is handed up as its own equivalent, so that sent is used plus losses by
-construction. Good to 0.02 pu off v0; to 0.005 for stressed tiles, which are marked ``tight``.
+construction. The drop to the lowest voltages has an elasticity of its own. Good to 0.02 pu off v0; to 0.003 for
+stressed tiles, which are marked ``tight``.
 """
 
 from __future__ import annotations
@@ -37,12 +38,15 @@ class TileBook(NamedTuple):
     n_loss: NDArray[np.float32]
     n_q: NDArray[np.float32]
     s: NDArray[np.float32]
+    n_min: NDArray[np.float32]
+    """Elasticity of the drop to `v_min_pu`."""
+    n_end: NDArray[np.float32]
     v_min_pu: NDArray[np.float32]
     """Lowest voltage at a consumer."""
     v_end_pu: NDArray[np.float32]
     """Lowest voltage at a pole."""
     tight: NDArray[np.uint8]
-    """1: the equivalents hold over a quarter of the usual range only. [n_dt]"""
+    """1: the equivalents hold over a sixth of the usual range only. [n_dt]"""
     closure: NDArray[np.float32]
     """Largest relative gap sent - used - losses of the solution. [n_dt]"""
     bad_step: NDArray[np.int16]
@@ -54,7 +58,7 @@ class TileBook(NamedTuple):
 
 
 def tile_book(n_dt: int, steps: int) -> TileBook:
-    """Room for ``n_dt`` DTs: about 44 bytes per DT and step."""
+    """Room for ``n_dt`` DTs: about 52 bytes per DT and step."""
     by_dt: dict[str, tuple[int, Any]] = {"bad_step": (NO_STEP, np.int16), "bad_steps": (0, np.int16)}
     by_dt |= {"tight": (0, np.uint8), "bad_status": (OK, np.uint8), "closure": (0, np.float32)}
     return TileBook._make(
@@ -90,6 +94,7 @@ def keep_tile(out: TileOut, k: int, book: TileBook) -> None:
         book.q_kvar[k, t] = out.sent_kvar[k, t] - out.magnetising_kvar[k, t]
         book.n_used[k, t], book.n_loss[k, t] = out.n_used[k, t], out.n_loss[k, t]
         book.n_q[k, t], book.s[k, t] = out.n_q[k, t], out.s[k, t]
+        book.n_min[k, t], book.n_end[k, t] = out.n_min[k, t], out.n_end[k, t]
         book.v_min_pu[k, t], book.v_end_pu[k, t] = out.v_min_pu[k, t], out.v_end_pu[k, t]
         status, sent = out.status[k, t], out.sent_kw[k, t]
         if status != OK:
@@ -105,13 +110,12 @@ def keep_tile(out: TileOut, k: int, book: TileBook) -> None:
 
 
 @nb.njit(cache=True, error_model="numpy")
-def carried_low_pu(low_pu: float, v0_pu: float, n_loss: float, v_pu: float) -> float:
-    """A lowest voltage of a DT's LV at another voltage of its node: the drop to it follows the tile's current.
+def carried_low_pu(low_pu: float, v0_pu: float, n_drop: float, v_pu: float) -> float:
+    """A lowest voltage of a DT's LV at another voltage of its node, ``low_pu`` at the solution's ``v0_pu``. [pu]
 
-    ``low_pu`` at the solution's ``v0_pu``; ``n_loss`` is twice the elasticity of the current. Within about 6e-4 pu
-    where the node moved 0.017 pu (5e-5 rms), a third of what carrying the voltage in proportion errs by. [pu]
+    ``n_drop``: the elasticity of the drop to it, `TileBook.n_min` or `n_end`.
     """
-    return v_pu - (v0_pu - low_pu) * (1 + 0.5 * n_loss * (v_pu / v0_pu - 1))
+    return v_pu - (v0_pu - low_pu) * (1 + n_drop * (v_pu / v0_pu - 1))
 
 
 @nb.njit(cache=True, error_model="numpy")

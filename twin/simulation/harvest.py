@@ -128,12 +128,12 @@ def _dt_results(
         kva = np.sqrt(sent * sent + q * q)
         over += kva > rating_kva
         sent_kwh += sent * hours
-        lowest = min(lowest, carried_low_pu(np.float64(book.v_min_pu[k, t]), v0, n_loss, v))
+        lowest = min(lowest, carried_low_pu(np.float64(book.v_min_pu[k, t]), v0, np.float64(book.n_min[k, t]), v))
         if is_evening[t]:
             evening_kw = max(evening_kw, sent)
         if kva > peak_kva:
             peak_kva, peak_step = kva, t
-            at_peak = carried_low_pu(np.float64(book.v_end_pu[k, t]), v0, n_loss, v)
+            at_peak = carried_low_pu(np.float64(book.v_end_pu[k, t]), v0, np.float64(book.n_end[k, t]), v)
     for zone in range(len(factor)):
         factor[zone] = factor[zone] / before[zone] if before[zone] != 0 else 1.0
     dt_day[0, k], dt_day[1, k], dt_day[2, k] = max(peak_kva, 0.0), peak_step, 100.0 * max(peak_kva, 0.0) / rating_kva

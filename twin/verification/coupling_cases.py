@@ -97,6 +97,6 @@ CASES = (
         "coupling-equivalents",
         "coupling of levels",
         "the same with LV solved once and its equivalents, as runs do, against one merged network",
-        partial(rows, "coupling-equivalents", by_equivalents, v_pu=2e-4, v_lv_pu=1e-3, loss=2e-3, level_loss=5e-3),
+        partial(rows, "coupling-equivalents", by_equivalents, v_pu=2e-4, v_lv_pu=2e-4, loss=2e-3, level_loss=2e-3),
     ),
 )

@@ -53,7 +53,7 @@ class SettledFeeder:
     def v_end_pu(self) -> NDArray[np.float64]:
         """Lowest pole of every DT at the final voltage, carried there as a run does. [n_dt, steps]"""
         book, v_dt = self.book, self.v_node_pu[self.feeder.net.node_of_dt]
-        return np.asarray(carried_low_pu.py_func(book.v_end_pu, book.v0_pu, book.n_loss, v_dt))
+        return np.asarray(carried_low_pu.py_func(book.v_end_pu, book.v0_pu, book.n_end, v_dt))
 
 
 @dataclass
