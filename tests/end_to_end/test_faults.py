@@ -59,6 +59,7 @@ def test_a_call_that_fails_twice_works_and_one_that_always_fails_names_the_file(
 
     storage.fs = Flaky(storage.fs, method, 2)
     assert use() == (b"after", ["a/b.txt"])
+    assert storage.retries == 2
     storage.fs = Flaky(storage.fs.inner, method, 1000)
     with pytest.raises(StorageError, match=rf"cannot {what} {tmp_path}/a.*stumbles.*resume"):
         use()

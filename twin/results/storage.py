@@ -92,6 +92,8 @@ class Storage:
         self.base: str = self.uri
         if "://" in root:
             self.fs, self.base = fs.FileSystem.from_uri(self.uri)
+        self.retries = 0
+        """Calls made again so far, by this object."""
 
     def __reduce__(self) -> tuple[type, tuple[str]]:
         return type(self), (self.uri,)
@@ -118,6 +120,7 @@ class Storage:
             except OSError as error:
                 if wait_s is None or error.errno in FULL or isinstance(error, NOT_PASSING):
                     raise self._storage_error(path, what, error) from error
+                self.retries += 1
                 LOG.warning("cannot %s %s (%s); trying again in %.1f s", what, self.full(path), error, wait_s)
                 time.sleep(wait_s)
         raise AssertionError("the last try returns or raises")

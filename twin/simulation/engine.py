@@ -295,7 +295,7 @@ class Engine:
         args = [(block, stem, with_checkpoint, self.reading_ids)] * self.fleet.n_shards
         answers: list[CommitAnswer] = self.fleet.call("commit", args, f"the tables of block {block}")
         settled.log.shards("commit", 0, settled.rounds, (answer.work for answer in answers))
-        self._note_memory(answers)
+        self._note_processes(answers)
         files = [record for answer in answers for record in answer.files]
         files += write_system_tables(
             self.storage, self.attempt, stem, point, replicate, block, settled, self.stations, self.contracted_mw
@@ -313,11 +313,14 @@ class Engine:
         self._absorb(point, extra)
         self.manifest.write(self.storage)
 
-    def _note_memory(self, answers: list[CommitAnswer]) -> None:
-        """Peak memory of all processes so far; shards that share a process count once."""
-        usages = [process_usage(), *(answer.usage for answer in answers if answer.usage is not None)]
-        peaks = {usage.process: usage.peak_rss_bytes for usage in usages}
-        self.manifest.peak_rss_bytes = max(self.manifest.peak_rss_bytes, sum(peaks.values()))
+    def _note_processes(self, answers: list[CommitAnswer]) -> None:
+        """Peak memory and repeated storage calls of all processes so far; shards in one process count once."""
+        told = {answer.usage.process: (answer.usage, answer.storage_retries) for answer in answers if answer.usage}
+        own = process_usage()
+        told[own.process] = (own, self.storage.retries)
+        peak = sum(usage.peak_rss_bytes for usage, _ in told.values())
+        self.manifest.peak_rss_bytes = max(self.manifest.peak_rss_bytes, peak)
+        self.manifest.storage_retries = sum(retries for _, retries in told.values())
 
     def _checkpoint_due(self, point: PointPlan, block: int) -> bool:
         if block + 1 >= len(point.dates):

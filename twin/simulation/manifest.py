@@ -53,6 +53,8 @@ class Manifest:
     attempts: int = 1
     recoveries: list[dict[str, Any]] = field(default_factory=list)
     """Workers lost while the run went on: what died, after how many committed blocks, with how many shards on."""
+    storage_retries: int = 0
+    """Storage calls that failed and were made again, in this attempt."""
     shards: int = 1
     backend: str = "local"
     months_complete: bool = False

@@ -104,6 +104,8 @@ class CommitAnswer:
     work: Work = Work()
     usage: Usage | None = None
     """Of the shard's process so far."""
+    storage_retries: int = 0
+    """Storage calls that the shard made again so far."""
 
 
 @dataclass(frozen=True)

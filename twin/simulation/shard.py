@@ -203,7 +203,8 @@ class Shard:
                 shared, ids = self.shared, self.population.consumers.consumer_id
                 path = f"checkpoints/{self._name(stem)}"
                 checkpoint = [write_meters(shared.storage, path, ids, self.meters.arrays())]
-        return CommitAnswer(files=files, checkpoint=checkpoint, work=work(), usage=process_usage())
+        retries = self.shared.storage.retries
+        return CommitAnswer(files, checkpoint, work(), process_usage(), retries)
 
     def _name(self, stem: str) -> str:
         return f"{stem}-s{self.spec.owned_pss[0]:05d}-a{self.shared.attempt:06d}"
