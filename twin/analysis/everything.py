@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
+from twin.analysis.atc import atc_table
 from twin.analysis.calibration import calibration_table
 from twin.analysis.design import Experiment, is_own_network, read_experiment
 from twin.analysis.effects import effects_and_gains
@@ -21,7 +22,7 @@ LOG = logging.getLogger(__name__)
 
 
 def analyse(run: RunTables, estimates: Mapping[str, float]) -> dict[str, pa.Table]:
-    """Tables ``effects gains losses calibration sensitivity`` of a run, each with exactly the dictionary's columns.
+    """Tables ``effects gains losses atc calibration sensitivity`` of a run, each with exactly the dictionary's columns.
 
     Results that need a table which the scenario's ``output.tables`` leaves out are not among them: see
     `twin.analysis.left_out`. Without bills, no table of the size of the population is read.
@@ -53,6 +54,7 @@ def analyse(run: RunTables, estimates: Mapping[str, float]) -> dict[str, pa.Tabl
         "effects": effects,
         "gains": gains,
         "losses": loss_table(loads, experiment),
+        "atc": atc_table(loads, experiment, feeders),
         "calibration": _calibration(loads, experiment, feeders, estimates),
         "sensitivity": sensitivity_table(experiment, effects),
     }

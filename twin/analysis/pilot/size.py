@@ -59,8 +59,8 @@ class Noise:
 def fit_noise(panel: FloatArray) -> Noise:
     """Noise of a panel of daily outcomes, shape (n_dts, days), of DTs that no arm treats.
 
-    Parts are not below zero (non-negative least squares on the variogram). A memory longer than the panel cannot be told
-    from what lasts, and is left to that.
+    Parts are not below zero (non-negative least squares on the variogram). A memory longer than the panel cannot be
+    told from what lasts, and is left to that.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def fit_noise(panel: FloatArray) -> Noise:
     own = np.diag(cross)
     variogram = own[:, None] + own[None, :] - 2.0 * cross
     early, late = np.triu_indices(days, 1)
-    memories = MEMORIES[MEMORIES <= np.exp(-1.0 / days)]
+    memories = MEMORIES[np.exp(-1.0 / days) >= MEMORIES]
     design = 2.0 * (1.0 - memories[None, :] ** (late - early)[:, None])
     passing, _ = nnls(design, variogram[early, late])
     permanent = max(float(own.mean() - passing.sum()), 0.0)

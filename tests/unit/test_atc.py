@@ -1,0 +1,117 @@
+"""AT&C loss taken apart: by hand on a made run, and sums that hold to 1e-9 for any numbers."""
+
+import numpy as np
+import pytest
+
+from tests.analysis_fixture import (
+    CONSUMERS,
+    DAY,
+    FEEDERS,
+    FakeRun,
+    arrow,
+    bill_row,
+    cases,
+    consumers,
+    feeder_list,
+    feeder_rows,
+    scenario,
+    system_rows,
+)
+from twin.analysis.atc import atc_table
+from twin.analysis.design import read_experiment
+from twin.analysis.frames import read_feeders
+from twin.analysis.loads import CaseLoads
+
+FEEDER_OF = {consumer: feeder for consumer, feeder, *_ in CONSUMERS}
+USED_KWH = {consumer: 100.0 * number for number, consumer in enumerate(FEEDER_OF, start=1)}
+SIMULATED = [feeder[0] for feeder in FEEDERS if feeder[4] or feeder[5]]
+
+
+def made_run(metered_share=0.9, theft=0.0, unrecorded=0.0, devices=False, complete=True, jitter=0.0):
+    """One day taken for a month. What a feeder's consumers use is spread over its four hours."""
+    rng = np.random.default_rng(4)
+    used = {f: sum(kwh for c, kwh in USED_KWH.items() if FEEDER_OF[c] == f) for f in SIMULATED}
+    heads = {f: [kwh / 4 * (1.0 + jitter * rng.normal())] * 4 for f, kwh in used.items()}
+    bills = [
+        bill_row(0, c, 0, 0, 0.0) | {"used_kwh": kwh, "metered_kwh": kwh * metered_share} for c, kwh in USED_KWH.items()
+    ]
+    balance = [
+        {"case": 0, "date": DAY, "dt_id": f, "theft_kwh": theft * used[f], "unrecorded_kwh": unrecorded * used[f]}
+        for f in SIMULATED
+    ]
+    settings = scenario() | {"meters": {"devices": devices}}
+    listed = feeder_list().to_pylist()
+    tables = {
+        "cases": cases(("flat",), 1),
+        "feeder_list": arrow("feeder_list", [row | {"code": f"F-{row['feeder_id']}"} for row in listed]),
+        "consumers": consumers(),
+        "bills": arrow("bills", bills),
+        "meter_balance": arrow("meter_balance", balance),
+        "feeders": arrow("feeders", feeder_rows(0, heads, 10.0)),
+        "system": arrow("system", system_rows(0, [20.0, 20.0, 30.0, 30.0], 1.0, 0.0)),
+    }
+    return FakeRun(tables, settings, {"months_complete": complete})
+
+
+def parts_of(run):
+    feeders = read_feeders(run)
+    rows = atc_table(CaseLoads(run, feeders), read_experiment(run), feeders).to_pylist()
+    found: dict[str, dict[str, float]] = {}
+    for row in rows:
+        found.setdefault(row["area"], {})[row["part"]] = row["energy_mwh"]
+    return found, rows
+
+
+def test_a_feeder_by_hand():
+    """Feeder 1 holds consumers 10 and 11: 300 kWh used; 30 kW lost for four hours; a tenth stolen, 2 % unrecorded."""
+    found, rows = parts_of(made_run(0.85, theft=0.1, unrecorded=0.02, devices=True))
+    assert found["feeder:F-1"] == pytest.approx(
+        {"input": 0.42, "loss_11kv": 0.04, "loss_dt": 0.04, "loss_lv": 0.04, "theft": 0.03, "unrecorded": 0.006,
+         "meter_error": 0.009, "billed": 0.255, "closure": 0.0}, abs=1e-12)  # fmt: skip
+    (billed,) = [row for row in rows if row["area"] == "feeder:F-1" and row["part"] == "billed"]
+    assert billed["percent_of_input"] == pytest.approx(100 * 0.255 / 0.42)
+
+
+def test_a_meter_that_reads_too_much_is_a_negative_part():
+    found, _ = parts_of(made_run(1.02))
+    assert found["feeder:F-1"]["meter_error"] == pytest.approx(-0.006)
+    assert found["feeder:F-1"]["theft"] == 0.0
+
+
+def test_a_district_is_its_feeders_and_a_discom_weighs_them():
+    found, _ = parts_of(made_run(0.9))
+    for part in found["state"]:
+        if part == "loss_33kv":
+            continue
+        one, two, three, four = (found[f"feeder:F-{k}"][part] for k in (1, 2, 3, 4))
+        assert found["district:Sheohar"][part] == pytest.approx(one + two, abs=1e-12)
+        assert found["discom:NBPDCL"][part] == pytest.approx(one + two + 10 * (three + four), abs=1e-12)
+
+
+def test_the_state_bills_the_share_that_its_consumers_show():
+    """Sent 100 + 20 MWh, of which 4 are lost at 132 kV and above: input 116; nine tenths of the 100 used are billed."""
+    found, _ = parts_of(made_run(0.9))
+    state = found["state"]
+    assert state["input"] == pytest.approx(116.0)
+    assert state["billed"] == pytest.approx(90.0)
+    assert state["meter_error"] == pytest.approx(10.0)
+    assert [state[name] for name in ("loss_33kv", "loss_11kv", "loss_dt", "loss_lv")] == pytest.approx([4.0] * 4)
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.03])
+def test_parts_add_up_to_the_input_in_every_area(jitter):
+    """Also where the ledger does not close: the gap is a part of its own."""
+    found, _ = parts_of(made_run(0.87, theft=0.05, unrecorded=0.01, devices=True, jitter=jitter))
+    assert len(found) == len(SIMULATED) + 1 + 2 + 1
+    for area, parts in found.items():
+        whole = sum(value for part, value in parts.items() if part != "input")
+        assert whole == pytest.approx(parts["input"], rel=1e-9), area
+    gaps = [abs(parts["closure"]) / parts["input"] for area, parts in found.items() if area.startswith("feeder")]
+    assert (max(gaps) > 1e-3) == (jitter > 0)
+
+
+def test_nothing_is_said_of_less_than_a_month_or_without_bills():
+    assert parts_of(made_run(complete=False))[0] == {}
+    run = made_run()
+    run.scenario["output"] = {"tables": ["feeders", "consumers"]}
+    assert parts_of(run)[0] == {}
