@@ -40,6 +40,9 @@ def bill(arm: ArmTariff, zones, on: date, category, kw, kva, smart, power_factor
         next((n for n, (h, _) in periods.items() if holds(h, zones.first_minute(z))), "normal") for z in range(len(wh))
     ]
     factor = [periods[name][1] if name in periods else Fraction(1) for name in names]
+    critical = arm.settings.critical_peak
+    if critical is not None and on_arm:
+        factor = [exact(critical.multiplier) if called(zones, z, critical) else f for z, f in enumerate(factor)]
     use = [Fraction(x, 1000) for x in wh]
     if part.unit == "kVAh":
         use = [Fraction(floor(x / power_factor * 1000 + HALF), 1000) for x in use]
@@ -88,8 +91,33 @@ def bill(arm: ArmTariff, zones, on: date, category, kw, kva, smart, power_factor
     if shaped and shape.rebate is not None:
         unused = max(to_wh(free_month * days / month_days) - counted, 0)
         rebate += paise(unused * exact(shape.rebate.inr_per_kwh))
+    events = arm.settings.peak_rebate
+    if events is not None and smart and category in events.categories:
+        rebate += paise(Fraction(below_usual(zones, events, on, wh, days), 1000) * exact(events.inr_per_kwh))
     subsidy = granted_paise + energy_paise - gross_paise
     return energy_paise, fixed, duty, rebate, subsidy, energy_paise + fixed + duty - rebate - subsidy
+
+
+def called(zones, zone, events):
+    """Whether a zone is found in the event hours of a called day, by looking at that day's steps."""
+    minutes = 1440 // zones.steps
+    return any(
+        holds(events.hours, step * minutes)
+        for day in events.dates
+        for step, own in enumerate(zones.event_days[day])
+        if own == zone
+    ) and zone not in set(zones.zone_of_step.tolist())
+
+
+def below_usual(zones, events, on, wh, days):
+    """Wh below the mean of the event hours on days without an event, for the events of the first ``days`` days."""
+    n_events = sum(day.month == on.month and day.year == on.year and day.day <= days for day in events.dates)
+    if n_events == 0 or days <= n_events:
+        return 0
+    inside = [z for z in range(len(wh)) if holds(events.hours, zones.first_minute(z))]
+    used = sum(wh[z] for z in inside if called(zones, z, events))
+    usual = sum(wh[z] for z in inside if not called(zones, z, events))
+    return max(floor(Fraction(usual * n_events, days - n_events)) - used, 0)
 
 
 def limited(use, names, limits, free):

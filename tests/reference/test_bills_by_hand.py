@@ -184,6 +184,13 @@ def test_every_category_against_a_second_calculation(name):
         {**NET, "free_units": {"per_period": {"peak": 20, "normal": 40}}},
         {"free_units": {"rebate": {"inr_per_kwh": 0.8}}},
     ]
+    dates = [DATES[name].replace(day=day) for day in (2, 11, 29)]
+    events = {"hours": "19-22", "dates": dates}
+    arms += [
+        {**GROSS, "critical_peak": {**events, "multiplier": 3.5}, "free_units": {"per_period": {"peak": 20}}},
+        {**NET, "critical_peak": {**events, "multiplier": 3.5}, "peak_rebate": {**events, "inr_per_kwh": 12.5}},
+        {"peak_rebate": {**events, "inr_per_kwh": 7.0, "categories": ["ds1", "nds1"]}},
+    ]
     under = [apply_arm(load_tariff(name), arm) for arm in arms]
     zones = common_zones(under, 96)
     rng = np.random.default_rng(7)
