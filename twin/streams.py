@@ -70,6 +70,7 @@ class Stream(IntEnum):
     METER_FIRMWARE = 102
     METER_AGE = 103
     GATEWAY = 104
+    METER_MAPPING = 105
 
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

@@ -72,7 +72,7 @@ def test_readings_show_recorded_energy_beside_the_truth(runs):
 
 def test_the_cut_into_shards_changes_nothing(runs):
     assert runs["one"].digests() == runs["three"].digests()
-    for table in ("meter_balance", "meter_reads", "meter_events", "meter_days"):
+    for table in ("meter_balance", "meter_reads", "meter_events", "meter_days", "dt_meters"):
         assert table in runs["one"].digests()
 
 
@@ -108,3 +108,18 @@ def test_meters_that_nobody_follows_are_refused_with_a_way_out(runs):
     told = twin("meter", runs["plain"].path, "1")
     assert told.returncode == 2
     assert "meters: {devices: true}" in " ".join(told.stderr.split())
+
+
+def test_dt_meters_show_what_was_sent_and_theft_shows_between_them_and_registers(runs):
+    sql = """SELECT d.*, t.sent_kwh, b.theft_kwh FROM dt_meters d JOIN transformers t USING ("case", date, dt_id)
+      JOIN meter_balance b USING ("case", date, dt_id) WHERE t.sent_kwh > 100"""
+    rows = runs["one"].query(sql).to_pandas()
+    transformers = runs["one"].table("transformers").num_rows
+    assert 0.5 * transformers < runs["one"].table("dt_meters").num_rows < 0.9 * transformers
+    assert np.all(np.abs(rows.sent_metered_kwh / rows.sent_kwh - 1) < 0.01)
+    missing = (rows.sent_metered_kwh - rows.mapped_metered_kwh) / rows.sent_metered_kwh
+    stolen = rows.theft_kwh / rows.sent_kwh
+    least, most = stolen.quantile([0.25, 0.75])
+    gap = missing[stolen >= most].median() - missing[stolen <= least].median()
+    assert gap > 0.02, "large consumers mapped to a wrong DT blur it (hence medians), but theft is in it"
+    assert missing.mean() > stolen.mean(), "losses, errors and failed meters come on top"

@@ -130,3 +130,13 @@ def draw_links(
     link, hops = np.empty(len(ids), np.float32), np.empty(len(ids), np.uint8)
     _draw(np.uint64(seed), ids, kind, params, link, hops)
     return link, hops
+
+
+@nb.njit(cache=True, error_model="numpy")
+def arrivals_h(
+    seed: int, ids: NDArray[np.int64], gateway: NDArray[np.int64], day: int, link: NDArray[np.float32],
+    hops: NDArray[np.uint8], kind: NDArray[np.uint8], params: CommunicationParams, out: NDArray[np.float32],
+) -> None:  # fmt: skip
+    """`arrival_h` of many meters, shape (n,) each."""
+    for i in range(len(ids)):
+        out[i] = arrival_h(seed, ids[i], gateway[i], day, link[i], hops[i], kind[i], params)

@@ -168,3 +168,13 @@ def recorded_kwh(
         return 0.0
     constant = 0.01 * low_load_percent * LOW_LOAD_POINT * basic_kw * hours
     return max(kwh * (1.0 + 0.01 * fixed_percent) + constant, 0.0)
+
+
+@nb.njit(cache=True, error_model="numpy")
+def recorded_many_kwh(
+    kwh: NDArray[np.float64], hours: float, basic_kw: NDArray[np.float64], starting: NDArray[np.float64],
+    fixed_percent: NDArray[np.float64], low_load_percent: NDArray[np.float64], out: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """`recorded_kwh` of many meters, shape (n,) each."""
+    for i in range(len(kwh)):
+        out[i] = recorded_kwh(kwh[i], hours, basic_kw[i], starting[i], fixed_percent[i], low_load_percent[i])

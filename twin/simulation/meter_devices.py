@@ -42,6 +42,7 @@ from twin.meters.fleet import (
 from twin.meters.metrology import MetrologyParams, class_points, draw_errors
 from twin.meters.theft import KINDS, TheftParams, draw_theft
 from twin.scenario.names import BY_DISTRICT
+from twin.simulation.dt_meters import DtMeters, Mapped
 from twin.simulation.population import Population
 from twin.streams import Stream, uniforms
 from twin.units import LV_BASE_V, LV_NOMINAL_PU
@@ -64,6 +65,8 @@ class ArmDay:
     """Energy that was read within a day, shape (n_feeders + 1, n_types). [kWh]"""
     metered_kwh: NDArray[np.float64]
     """What the displays of the watched meters gained. [kWh]"""
+    mapped: Mapped
+    """The same of all meters, by the DT that they are mapped to."""
 
 
 @dataclass
@@ -90,6 +93,8 @@ class MeterDevices:
         self._zone_of_quarter = np.repeat(world.plan.zones.zone_of_step, DAY_STEPS // world.plan.steps)
         kind = meter_types(world, self.types)
         self.fleet = _draw_fleet(world.seed, population, kind, self.types, self.params)
+        self.dt_meters = DtMeters(world.seed, population, self.place.dt, self.types, self.params)
+        self.first_day = day_number(world.plan.dates[0])
         self.state: FleetState
 
     @property
@@ -162,7 +167,8 @@ class MeterDevices:
             ledger, metered = self._record(today, 1.0, used, registers[arm])
             read = np.zeros(counts.shape[:2])
             add_read_energy(self.fleet, self.place, out, metered, read)
-            arms.append(ArmDay(ledger, read, metered[watched]))
+            mapped = self.dt_meters.mapped(metered, out.arrival_h)
+            arms.append(ArmDay(ledger, read, metered[watched], mapped))
         return DeviceDay(date, out, counts, arms)
 
     def recorded_share(

@@ -15,6 +15,7 @@ from twin.meters.fleet import LEDGER, READS
 from twin.meters.theft import KINDS
 from twin.results.schema import arrow_schema
 from twin.results.storage import FileRecord
+from twin.simulation.harvest import DT_COLUMNS
 from twin.simulation.reading_tables import rows_of_ids
 from twin.simulation.shard_tables import named
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from twin.simulation.shard import Shared
 
 NO_CODE = 0
+SENT = DT_COLUMNS.index("sent_kwh")
 MIDNIGHT_AFTER = np.timedelta64(1, "D")
 
 
@@ -48,6 +50,14 @@ def meter_files(
             "meter_reads": read_rows(case, arm, meters.devices, day),
             "meter_events": event_rows(case, meters.devices, day),
             "meter_days": day_rows(case, arm, meters.devices, day, watched, used),
+            "dt_meters": meters.devices.dt_meters.rows(
+                case,
+                np.datetime64(day.date, "D"),
+                meters.devices.context(day.date),
+                meters.devices.first_day,
+                block.arms[arm].dt_day[SENT].astype(np.float64),
+                day.arms[arm].mapped,
+            ),
         }
         for table, rows in tables.items():
             if table in shared.wanted and rows.num_rows:

@@ -1,0 +1,59 @@
+"""DT meters and what is mapped to them."""
+
+import numpy as np
+import pytest
+
+from tests.meter_cases import near_share
+from tests.planning_day import planned_state
+from tests.unit.test_meter_devices import DATE, PLAN, day_kwh, opened, population
+from twin.simulation.dt_meters import mapped_dts
+from twin.simulation.meter_devices import MeterDevices
+from twin.simulation.replicate import open_world
+
+
+@pytest.fixture(scope="module")
+def world():
+    return open_world(PLAN, 0, population(planned_state(1), 8))
+
+
+def test_a_wrong_mapping_stays_on_its_feeder_and_has_its_share(world):
+    devices, people = MeterDevices(world), world.population
+    own, mapped = devices.place.dt, mapped_dts(world.seed, people, devices.place.dt, 0.05)
+    has_dt = own < people.n_dts
+    assert np.array_equal(mapped[~has_dt], own[~has_dt])
+    choice = np.zeros(len(own), bool)
+    for part in people.feeders:
+        assert np.all((mapped[part.rows] >= part.dts.start) & (mapped[part.rows] < part.dts.stop))
+        choice[part.rows] = part.dts.stop - part.dts.start > 1
+    assert near_share(np.sum(mapped != own), choice.sum(), 0.05)
+    assert np.array_equal(mapped_dts(world.seed, people, own, 0.0), own)
+
+
+def test_a_dt_meter_is_of_its_class_and_as_often_there_as_asked(world):
+    devices = opened(world)
+    meters, sent = devices.dt_meters, np.full(world.population.n_dts, 500.0)
+    assert near_share(meters.there.sum(), len(meters.there), 0.73)
+    error = meters.metered_kwh(devices.context(DATE), devices.first_day, sent) / sent - 1
+    assert 0.0005 < error.std() < 0.003, "0.5S with some years and warm boxes"
+    assert np.all(np.abs(error) < 0.01)
+
+
+def test_mapped_sums_are_those_of_all_consumers(world):
+    devices, used = opened(world), day_kwh(world)
+    registers = np.zeros((1, *used.shape))
+    everyone = np.arange(len(used))
+    day = devices.advance(DATE, [used], registers, everyone)
+    mapped, metered = day.arms[0].mapped, day.arms[0].metered_kwh
+    assert mapped.metered_kwh.sum() == pytest.approx(metered.sum(), rel=1e-12)
+    assert mapped.meters.sum() == len(used)
+    assert mapped.read_meters.sum() == np.isfinite(day.devices.arrival_h).sum()
+    row = 3
+    mine = devices.dt_meters.mapped_dt == row
+    assert mapped.metered_kwh[row] == pytest.approx(metered[mine].sum())
+
+
+def test_a_dt_meter_is_read_but_for_silent_links_and_dead_gateways(world):
+    devices = opened(world)
+    meters = devices.dt_meters
+    days = np.array([meters.read(devices.first_day + 40 * k) for k in range(6)])
+    assert days[:, meters.link >= 0.3].mean() > 0.97

@@ -1,0 +1,147 @@
+"""Meters of distribution transformers, and what a utility can set beside them: the registers of those it takes for
+the DT's consumers.
+
+A part of the DTs has a CT-operated meter at its low-voltage side. Some consumers are mapped to another DT of their
+feeder: mapping, more than accuracy, limits what a balance can find (AMI facts, section 7).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from twin.datapack import read_yaml
+from twin.meters.communication import arrivals_h, draw_links
+from twin.meters.failure import YEAR_DAYS
+from twin.meters.metrology import (
+    AGEING,
+    GAIN,
+    LOW_LOAD,
+    PHASE,
+    TEMPERATURE,
+    class_points,
+    draw_errors,
+    recorded_many_kwh,
+)
+from twin.results.schema import arrow_schema
+from twin.simulation.population import Population
+from twin.streams import Stream, uniforms
+
+if TYPE_CHECKING:
+    from twin.meters.datasheets import Catalogue
+    from twin.meters.fleet import DayContext, FleetParams
+
+HOURS = 24.0
+
+
+@dataclass
+class Mapped:
+    """Sums over the consumers that a utility maps to each DT, shape (n_dts + 1,); the last row has no DT."""
+
+    meters: NDArray[np.int64]
+    read_meters: NDArray[np.int64]
+    metered_kwh: NDArray[np.float64]
+    """What their registers gained, whether or not it came in. [kWh]"""
+    read_kwh: NDArray[np.float64]
+    """Of those read within the day. [kWh]"""
+
+
+class DtMeters:
+    """Columns of a shard's DT meters, shape (n_dts,) each; they do not fail."""
+
+    def __init__(
+        self, seed: int, population: Population, dt_of: NDArray[np.int32], types: Catalogue, params: FleetParams
+    ) -> None:
+        spec = read_yaml("meter_fleet")
+        self.params, self.population, self.seed = params, population, seed
+        self.dt_id = np.concatenate([np.zeros(0, np.int64), *(part.dt_id for part in population.feeders)])
+        self._entity = -1 - self.dt_id  # apart from consumers, whose ids are not negative
+        code = types.code("ct_operated", "ct_operated")
+        self.kind = np.full(len(self.dt_id), code, np.uint8)
+        self.there = uniforms(seed, Stream.METER_TYPE, self._entity) < spec["dt_meter_share"]["value"]
+        points = class_points(params.metrology.accuracy_class, read_yaml("meter_classes")["classes"])
+        self.errors = draw_errors(seed, self._entity, self.kind, params.metrology, points).astype(np.float64)
+        low, high = spec["age_years"]["smart"]["value"]
+        self.age_years = low + (high - low) * uniforms(seed, Stream.METER_AGE, self._entity)
+        self.link, self.hops = draw_links(seed, self._entity, self.kind, params.communication)
+        rating = np.concatenate([np.zeros(0), *(part.rating_kva for part in population.feeders)])
+        power_factor = float(spec["dt_power_factor"]["value"])
+        self.rated_kw, self.tan_phi = rating * power_factor, np.sqrt(1.0 - power_factor**2) / power_factor
+        self.district = np.zeros(len(self.dt_id), np.int64)
+        for part in population.feeders:
+            if part.rows.stop > part.rows.start:
+                self.district[part.dts] = population.consumers.district[part.rows.start]
+        self.mapped_dt = mapped_dts(seed, population, dt_of, float(spec["wrong_mapping_share"]["value"]))
+
+    def metered_kwh(self, today: DayContext, first_day: int, sent_kwh: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What DT meters make of a day's energy, shape (n_dts,). [kWh]
+
+        ``first_day``: when ages were drawn, days since 2000-01-01.
+        """
+        rise = today.rise_k[self.district].mean(axis=1)
+        age = self.age_years + (today.day - first_day) / YEAR_DAYS
+        fixed = self.errors[:, GAIN] + 0.1 * self.errors[:, PHASE] * self.tan_phi
+        fixed += self.errors[:, TEMPERATURE] * rise + self.errors[:, AGEING] * age
+        starting = self.params.metrology.starting_current_frac[self.kind]
+        out = np.empty(len(sent_kwh))
+        recorded_many_kwh(sent_kwh, HOURS, self.rated_kw, starting, fixed, self.errors[:, LOW_LOAD], out)
+        return out
+
+    def read(self, day: int) -> NDArray[np.bool_]:
+        """Whose profile of a day comes in within the next day; each has a gateway of its own."""
+        out = np.empty(len(self.dt_id), np.float32)
+        arrivals_h(
+            np.uint64(self.seed), self._entity, self._entity, day + 1, self.link, self.hops, self.kind,
+            self.params.communication, out,
+        )  # fmt: skip
+        return np.isfinite(out)
+
+    def mapped(self, metered_kwh: NDArray[np.float64], arrival_h: NDArray[np.float32]) -> Mapped:
+        """Sums over consumers by the DT they are mapped to, in the consumers' order."""
+        n, row, read = len(self.dt_id) + 1, self.mapped_dt, np.isfinite(arrival_h)
+        return Mapped(
+            meters=np.bincount(row, minlength=n),
+            read_meters=np.bincount(row[read], minlength=n),
+            metered_kwh=np.bincount(row, weights=metered_kwh, minlength=n).astype(np.float64),
+            read_kwh=np.bincount(row[read], weights=metered_kwh[read], minlength=n).astype(np.float64),
+        )
+
+    def rows(
+        self, case: int, date: np.datetime64, today: DayContext, first_day: int, sent_kwh: NDArray[np.float64],
+        mapped: Mapped,
+    ) -> pa.Table:  # fmt: skip
+        """A day of the DTs that have a meter, as rows of table ``dt_meters``; nothing in it is truth."""
+        rows = np.flatnonzero(self.there)
+        columns = {
+            "case": np.full(len(rows), case, np.int32),
+            "date": np.full(len(rows), date),
+            "dt_id": self.dt_id[rows],
+            "sent_metered_kwh": self.metered_kwh(today, first_day, sent_kwh)[rows],
+            "read": self.read(today.day)[rows],
+            "mapped_meters": mapped.meters[rows].astype(np.int32),
+            "mapped_read": mapped.read_meters[rows].astype(np.int32),
+            "mapped_metered_kwh": mapped.metered_kwh[rows],
+            "mapped_read_kwh": mapped.read_kwh[rows],
+        }
+        return pa.table(columns, schema=arrow_schema("dt_meters"))
+
+
+def mapped_dts(seed: int, population: Population, dt_of: NDArray[np.int32], wrong_share: float) -> NDArray[np.int32]:
+    """Row of the DT that a utility maps each consumer to: its own, or another of its feeder. Shape (n,)."""
+    out = dt_of.copy()
+    for part in population.feeders:
+        n = part.dts.stop - part.dts.start
+        rows = np.arange(part.rows.start, part.rows.stop)
+        rows = rows[dt_of[rows] < population.n_dts]
+        if n < 2:  # noqa: PLR2004
+            continue
+        ids = population.consumers.consumer_id[rows]
+        is_wrong = uniforms(seed, Stream.METER_MAPPING, ids) < wrong_share
+        further = 1 + np.floor(uniforms(seed, Stream.METER_MAPPING, ids[is_wrong], 1) * (n - 1)).astype(np.int32)
+        wrong = rows[is_wrong]
+        out[wrong] = part.dts.start + (dt_of[wrong] - part.dts.start + further) % n
+    return out
