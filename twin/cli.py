@@ -225,7 +225,9 @@ def grid(
     scenario: ScenarioPath,
     overrides: Overrides = None,
     feeder: Annotated[str | None, typer.Option(help="code of one 11 kV feeder, e.g. F-00001")] = None,
-    export: Annotated[Path | None, typer.Option(help="write that feeder with its LV as pandapower JSON")] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="write that feeder with its LV: .json for pandapower, .dss for OpenDSS")
+    ] = None,
 ) -> None:
     """Show what is built for a scenario: counts, checks, and loadings beside the bands they should lie in."""
     from twin.grid_report import describe_grid, export_feeder_file

@@ -14,6 +14,8 @@ from twin.analysis.bands import band_table, inside
 from twin.cluster.backend import LocalBackend
 from twin.errors import NetworkError, Problem
 from twin.grid.export import export_feeder
+from twin.grid.export_opendss_feeder import export_feeder_script
+from twin.grid.feeder import build_feeder
 from twin.grid.strata import stratum_name
 from twin.grid.topology import check_feeder, check_net, check_state
 from twin.grid.transmission_report import QUANTILES, distributions
@@ -26,6 +28,8 @@ from twin.simulation.runfolder import RunFolder
 from twin.simulation.shard_tables import feeder_weights
 
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
+JSON, DSS = ".json", ".dss"
+"""Formats of an exported feeder."""
 MOST_PROBLEMS = 20
 """Problems of the checks that are printed."""
 
@@ -145,18 +149,28 @@ def _print_checks(built: Prepared, day: Loading, console: Console) -> None:
 
 
 def export_feeder_file(scenario: Scenario, code: str, path: Path) -> str:
-    """Write one 11 kV feeder with its LV as pandapower JSON; returns a line that says what was written.
+    """Write one 11 kV feeder with its LV, by the name of the file as pandapower JSON or as an OpenDSS script.
+
+    Returns a line that says what was written.
 
     Raises
     ------
     NetworkError
-        If there is no such feeder.
+        If there is no such feeder, or the file's name ends otherwise.
     """
     _refuse_own(scenario)
+    kind = path.suffix.lower()
+    if kind not in (JSON, DSS):
+        fix = f"end the name in {JSON} (pandapower) or {DSS} (OpenDSS)"
+        raise NetworkError([Problem("--export", "", f"{path.name} names no format", fix)])
     design_kw, state, _ = build_grid(scenario)
     if code not in state.feeders.code:
         fix = f"give a code from {state.feeders.code[0]} to {state.feeders.code[-1]}"
         raise NetworkError([Problem("--feeder", "", f"no feeder is called '{code}'", fix)])
     row = state.feeders.code.index(code)
+    if kind == DSS:
+        static = build_feeder(state, row, design_kw, state.seed)
+        export_feeder_script(static, design_kw, code, path)
+        return f"{path}: feeder {code}, {len(static.dt_id)} DTs, {len(static.kind):,} consumers (synthetic network)"
     net = export_feeder(state, row, design_kw, path)
     return f"{path}: feeder {code}, {len(net.bus)} buses, {len(net.load)} loads (synthetic network)"

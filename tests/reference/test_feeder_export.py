@@ -11,12 +11,17 @@ import pandapower as pp
 import pytest
 
 from tests.planning_day import planned_state, planning_kw
+from tests.runs import TINY
+from twin.errors import NetworkError
 from twin.grid.export import export_feeder, feeder_net, peak_kw, planning_tan_phi
+from twin.grid.export_opendss_feeder import export_feeder_script
 from twin.grid.feeder import build_feeder
 from twin.grid.tables import FEEDER_CLASSES, conductors
+from twin.grid_report import export_feeder_file
 from twin.powerflow.lv import lv_options
 from twin.powerflow.radial import radial_options
 from twin.powerflow.tile_book import tile_book
+from twin.scenario import load_scenario
 from twin.simulation.feeder_block import FeederSolver, Solvers
 from twin.simulation.harvest import DT_COLUMNS, feeder_results
 from twin.simulation.messages import N_Q, Q
@@ -115,3 +120,41 @@ def test_every_class_of_feeder_solves_from_its_file(tmp_path):
         assert used + read.res_line.pl_mw.sum() + read.res_trafo.pl_mw.sum() == pytest.approx(
             read.res_ext_grid.p_mw.sum()
         )
+
+
+def test_the_opendss_script_is_the_solvers_own_feeder(static, tmp_path):
+    """Consumers on their own phases, the file read and solved by OpenDSS. Left over: float32 at LV, balanced 11 kV."""
+    import opendssdirect as dss
+
+    path = tmp_path / "feeder.dss"
+    export_feeder_script(static, planning_kw(), "F-00001", path)
+    assert "synthetic" in path.read_text(encoding="utf-8").splitlines()[0]
+    dss.Text.Command(f"redirect {path}")
+    assert dss.Solution.Converged()
+    net, n_dt = solver_net(static), len(static.dt_id)
+    demand = np.zeros((len(static.kind), LANES), np.float32)
+    demand[:, :1] = peak_kw(static, planning_kw())[:, None]
+    zips = np.zeros((len(static.kind), 6), np.float32)
+    zips[:, 2], zips[:, 5] = 1.0, planning_tan_phi(static)
+    solver = FeederSolver([net], 1, Solvers(lv_options(tolerance=1e-7), radial_options(1e-10)))
+    book, kwh = tile_book(n_dt, 1), np.zeros((len(demand), 1))
+    solver.settle(net, book, np.ones(1), 1e-6, lambda: demand, zips, np.zeros(1, np.uint8), kwh, first=True)
+    sent = -np.asarray(dss.Circuit.TotalPower())
+    assert sent[0] == pytest.approx(solver.work.line.p_head_kw[0], rel=1e-4)
+    assert sent[1] == pytest.approx(solver.work.line.q_head_kvar[0], rel=1e-4)
+    at = dict(zip((name.lower() for name in dss.Circuit.AllNodeNames()), dss.Circuit.AllBusMagPu(), strict=True))
+    for k in range(n_dt):
+        theirs = np.mean([at[f"n{static.node_of_dt[k]}.{phase}"] for phase in (1, 2, 3)])
+        assert theirs == pytest.approx(solver.work.line.v_pu[static.node_of_dt[k], 0], abs=1e-4)
+
+
+def test_the_files_name_says_the_format(tmp_path):
+    scenario = load_scenario(TINY)
+    code = "F-00001"
+    said = export_feeder_file(scenario, code, tmp_path / "one.dss")
+    assert code in said
+    assert "new circuit.feeder" in (tmp_path / "one.dss").read_text(encoding="utf-8")
+    said = export_feeder_file(scenario, code, tmp_path / "one.json")
+    assert len(pp.from_json(str(tmp_path / "one.json")).bus) > 2
+    with pytest.raises(NetworkError, match=r"\.json \(pandapower\) or \.dss"):
+        export_feeder_file(scenario, code, tmp_path / "one.txt")
