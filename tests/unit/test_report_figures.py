@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from html import unescape
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,9 @@ def test_conventions_of_the_study_are_listed_with_their_standing(facts: Facts) -
     assert rows["lv_floor"].confidence == "recalled"
 
 
+EVENTS = {"hours": "19:00-22:00", "dates": [date(2026, 6, 10), date(2026, 6, 11)], "notice_hours": 6.0}
+
+
 def arm_line(tmp_path: Path, settings: dict[str, Any]) -> str:
     scenario = {"tariff": "bihar-2026-27", "experiment": {"arms": {"flat": {}, "tod": settings}, "replicates": 1}}
     made = Made(arms=("flat", "tod"), strength=(0.0, 0.4), replicates=1, days=1, scenario=scenario)
@@ -169,6 +173,20 @@ def arm_line(tmp_path: Path, settings: dict[str, Any]) -> str:
         (
             {"tariff": {"free_units": {"weight": "time_of_day"}}},
             "a unit uses up the free block by the multiplier of its hour",
+        ),
+        (
+            {"tariff": {"day_ahead": {"applies_to": "gross", "pass_through": 0.5, "categories": ["ds1"]}}},
+            "energy charge before subsidy follows the day-ahead market, 50 % of its deviation from the mean, "
+            "for 1 of 16 categories",
+        ),
+        (
+            {"tariff": {"time_of_day": TOD, "critical_peak": {**EVENTS, "multiplier": 4.0}}},
+            "energy charge before subsidy ×0.80 in 09:00 to 17:00 (solar hours), ×1.20 in 17:00 to 23:00 (peak hours); "
+            "×4.00 in 19:00 to 22:00 on called days (2), known 6 h ahead",
+        ),
+        (
+            {"tariff": {"peak_rebate": {**EVENTS, "inr_per_kwh": 12.5}}},
+            "Rs 12.50 per kWh below the usual in 19:00 to 22:00 on called days (2), known 6 h ahead, with a smart meter",
         ),
         ({"rollout": {"plan": "fast"}}, "rollout.plan = fast"),
         ({f"s{i}": i for i in range(8)}, "s0 = 0; s1 = 1; s2 = 2; s3 = 3; s4 = 4; s5 = 5; 2 more settings"),

@@ -28,9 +28,16 @@ def arm_words(facts: Facts) -> list[tuple[Arm, str]]:
 def _words(facts: Facts, arm: Arm) -> str:
     settings = facts.arm_settings(arm)
     tariff = _mapping(settings.get("tariff"))
-    tod, free = _mapping(tariff.get("time_of_day")), _mapping(tariff.get("free_units"))
-    parts = [words for words in (_time_of_day(facts, tod), _free_units(facts, free)) if words]
-    known = {"tariff": {name: part for name, part in (("time_of_day", tod), ("free_units", free)) if part}}
+    told = {
+        "time_of_day": _time_of_day,
+        "day_ahead": _day_ahead,
+        "critical_peak": _critical_peak,
+        "peak_rebate": _peak_rebate,
+        "free_units": _free_units,
+    }
+    own = {name: _mapping(tariff.get(name)) for name in told}
+    parts = [words for words in (told[name](facts, part) for name, part in own.items() if part) if words]
+    known = {"tariff": {name: part for name, part in own.items() if part}}
     rest = [f"{path} = {shown}" for path, shown in _leaves(settings, known)]
     parts += [clean(line, 80) for line in rest[:MOST_SETTINGS]]
     if len(rest) > MOST_SETTINGS:
@@ -54,7 +61,35 @@ def _time_of_day(facts: Facts, tod: Mapping[str, Any]) -> str:
         for name, entry in periods
     )
     basis = facts.t.name("arm.applies_to", str(tod.get("applies_to", "gross")))
-    words = [facts.t.text("arm.time_of_day", windows=windows, basis=basis)]
+    return ", ".join([facts.t.text("arm.time_of_day", windows=windows, basis=basis), *_for_whom(facts, tod)])
+
+
+def _day_ahead(facts: Facts, market: Mapping[str, Any]) -> str:
+    basis = facts.t.name("arm.applies_to", str(market.get("applies_to", "gross")))
+    percent = numbers.share(float(market["pass_through"]))
+    return ", ".join([facts.t.text("arm.day_ahead", basis=basis, percent=percent), *_for_whom(facts, market)])
+
+
+def _critical_peak(facts: Facts, events: Mapping[str, Any]) -> str:
+    factor = numbers.number(float(events["multiplier"]), 2)
+    return facts.t.text("arm.critical_peak", factor=factor, **_called(facts, events))
+
+
+def _peak_rebate(facts: Facts, events: Mapping[str, Any]) -> str:
+    inr = numbers.number(float(events["inr_per_kwh"]), 2)
+    parts = [facts.t.text("arm.peak_rebate", inr=inr, **_called(facts, events))]
+    return ", ".join([*parts, *_for_whom(facts, {**events, "requires_smart_meter": True})])
+
+
+def _called(facts: Facts, events: Mapping[str, Any]) -> dict[str, Any]:
+    """Words that both kinds of events share."""
+    notice = f"{float(events.get('notice_hours', 0)):g}"
+    return {"hours": _clock_words(facts, str(events["hours"])), "n": len(events["dates"]), "notice": notice}
+
+
+def _for_whom(facts: Facts, tod: Mapping[str, Any]) -> list[str]:
+    """Whom a time of day or a rebate is for."""
+    words = []
     covered = tod.get("categories")
     if isinstance(covered, list | tuple):
         words.append(facts.t.text("arm.categories", n=len(covered), all=len(datapack.categories())))
@@ -62,7 +97,7 @@ def _time_of_day(facts: Facts, tod: Mapping[str, Any]) -> str:
         words.append(facts.t.text("arm.min_kw", kw=f"{tod['min_kw']:g}"))
     if tod.get("requires_smart_meter"):
         words.append(facts.t.text("arm.smart"))
-    return ", ".join(words)
+    return words
 
 
 def _clock_words(facts: Facts, hours: str) -> str:
