@@ -14,12 +14,15 @@ from twin.errors import DataPackError
 from twin.grid.settings import synthesis
 from twin.grid.strata import choose
 from twin.meters.fleet import ERROR, LEDGER, METERED, READS, THEFT, UNRECORDED, USED
+from twin.results.storage import Storage
 from twin.scenario import load_scenario
 from twin.simulation import meter_devices
+from twin.simulation.checkpoint import read_meters, write_meters
 from twin.simulation.meter_devices import MeterDevices
 from twin.simulation.meter_state import MeterState
 from twin.simulation.plan import plans
 from twin.simulation.population import Population, build_population
+from twin.simulation.reading_tables import rows_of_ids
 from twin.simulation.replicate import ReplicateWorld, open_world
 
 DATE = dt.date(2026, 6, 9)
@@ -208,3 +211,26 @@ def test_counts_are_those_of_the_fleet(world):
     assert total["meters"] == len(used)
     assert total["read_24h"] == np.isfinite(day.devices.arrival_h).sum()
     assert total["read_8h"] <= total["read_12h"] <= total["read_24h"] < total["working"] < total["meters"]
+
+
+def test_a_checkpoint_comes_back_from_storage_for_another_cut(state, world, tmp_path):
+    """Through the real files: written by one shard, read by one that owns a part."""
+    storage, used = Storage(str(tmp_path)), day_kwh(world)
+    meters = MeterState.begin(PLAN, 8.0 * used, MeterDevices(world))
+    assert meters.devices is not None
+    assert meters.recorded_kwh is not None
+    for day in range(3):
+        meters.devices.advance(DATE + dt.timedelta(days=day), [used] * len(PLAN.arms), meters.recorded_kwh, NONE)
+    record = write_meters(storage, "checkpoints/one", world.population.consumers.consumer_id, meters.arrays())
+    part = open_world(PLAN, 0, population(state, 3, skip=2))
+    ids = part.population.consumers.consumer_id
+    rows = rows_of_ids(world.population.consumers.consumer_id, ids)
+    assert len(rows) == len(ids)
+    again = MeterState.restore(PLAN, read_meters(storage, [record], ids), MeterDevices(part))
+    assert again.devices is not None
+    for name, column in again.devices.state._asdict().items():
+        whole = getattr(meters.devices.state, name)
+        assert column.dtype == whole.dtype
+        assert np.array_equal(column, whole[rows]), name
+    assert np.array_equal(again.recorded_kwh, meters.recorded_kwh[:, rows])
+    assert np.array_equal(again.end_wh(part, 1, slice(0, len(ids))), meters.end_wh(world, 1, slice(None))[rows])
