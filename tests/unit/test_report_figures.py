@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
-from html import unescape
 from datetime import date
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +186,8 @@ def arm_line(tmp_path: Path, settings: dict[str, Any]) -> str:
         ),
         (
             {"tariff": {"peak_rebate": {**EVENTS, "inr_per_kwh": 12.5}}},
-            "Rs 12.50 per kWh below the usual in 19:00 to 22:00 on called days (2), known 6 h ahead, with a smart meter",
+            "Rs 12.50 per kWh below the usual in 19:00 to 22:00 on called days (2), known 6 h ahead, "
+            "with a smart meter",
         ),
         ({"rollout": {"plan": "fast"}}, "rollout.plan = fast"),
         ({f"s{i}": i for i in range(8)}, "s0 = 0; s1 = 1; s2 = 2; s3 = 3; s4 = 4; s5 = 5; 2 more settings"),
