@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.runs import run_local, twin
+from twin.meters.theft import OCCURRENCE, RESTORATION
 
 DEVICES = ("meters.devices=true", "time.start=2026-06-30", "time.days=2", "output.readings.consumers=200")
 """Over a month's end, where registers start again."""
@@ -123,3 +124,16 @@ def test_dt_meters_show_what_was_sent_and_theft_shows_between_them_and_registers
     gap = missing[stolen >= most].median() - missing[stolen <= least].median()
     assert gap > 0.02, "large consumers mapped to a wrong DT blur it (hence medians), but theft is in it"
     assert missing.mean() > stolen.mean(), "losses, errors and failed meters come on top"
+
+
+def test_every_sign_of_tampering_ends_and_only_those_who_steal_give_one(runs):
+    events = runs["one"].table("meter_events", where='"case" = 0').to_pandas()
+    begun = events[events.code.isin(list(OCCURRENCE.values()))]
+    ended = events[events.code.isin(list(RESTORATION.values()))]
+    assert len(begun) > 0
+    assert sorted(zip(begun.consumer_id, begun.code + 1, strict=True)) == sorted(
+        zip(ended.consumer_id, ended.code, strict=True)
+    )
+    days = runs["one"].table("meter_days", where='"case" = 0').to_pandas()
+    honest = set(days[days.theft == "none"].consumer_id)
+    assert not honest & set(begun.consumer_id)

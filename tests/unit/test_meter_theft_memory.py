@@ -5,7 +5,7 @@ import pytest
 
 from tests.meter_cases import IDS, near_mean, near_share
 from twin.meters.memory import fetched, oldest_row, wear_frac
-from twin.meters.theft import KINDS, OCCURRENCE, RESTORATION, TheftParams, balance_score, draw_theft
+from twin.meters.theft import KINDS, OCCURRENCE, RESTORATION, TheftParams, balance_score, draw_theft, log_signs
 
 PARAMS = TheftParams(
     np.array([0.04, 0.01, 0.01, 0.004, 0.003]), np.array([0.1, 0.3, 0.1, 0, 0]), np.array([0.7, 0.9, 0.8, 0.9, 0.5])
@@ -73,3 +73,21 @@ def test_ten_years_of_rows_wear_a_flash_by_a_hand_figure():
     rows = 96 * 3650.0  # 14 MB of 40 bytes; 56 sectors of 4096 bytes: 61.1 cycles
     worn = wear_frac(np.array([rows]), np.array([40.0]), np.array([56.0]), 4096.0, np.array([1e5]))
     assert worn[0] == pytest.approx(61.1e-5, rel=1e-3)
+
+
+def test_only_meters_that_see_a_kind_log_it_on_their_share_of_days():
+    theft = np.full(len(IDS), KINDS.index("magnet"), np.uint8)
+    theft[::2] = KINDS.index("hooking")
+    flag = np.zeros((1, len(KINDS)))
+    flag[0, KINDS.index("magnet")] = 0.6
+    device, found = np.zeros(len(IDS), np.uint8), []
+    for day in (9000, 9001):
+        start = np.empty(len(IDS), np.float32)
+        log_signs(8, IDS, theft, device, flag, day, 0.25, 3.0, start)
+        assert not np.isfinite(start[::2]).any(), "hooking leaves no sign"
+        found.append(np.isfinite(start))
+        assert near_share(found[-1].sum(), len(IDS) // 2, 0.6 * 0.25)
+        assert 0 <= start[found[-1]].min() <= start[found[-1]].max() <= 21.0
+        assert near_mean(start[found[-1]], 10.5, 21 / np.sqrt(12))
+    both = (found[0] & found[1]).sum()
+    assert near_share(both, len(IDS) // 2, 0.6 * 0.25**2), "the same meters see, on days of their own"

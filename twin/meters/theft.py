@@ -59,6 +59,37 @@ def draw_theft(
     return kind, factor
 
 
+NEVER_H = np.inf
+
+
+@nb.njit(cache=True, error_model="numpy")
+def log_signs(
+    seed: int, ids: NDArray[np.int64], theft_kind: NDArray[np.uint8], device: NDArray[np.uint8],
+    flag: NDArray[np.float64], day: int, daily: float, hours: float, start_h: NDArray[np.float32],
+) -> None:  # fmt: skip
+    """When each meter logs a sign of tampering on a day.
+
+    Whether a meter sees its thief's kind at all is drawn once; if so, it logs an occurrence on a share of days, and its
+    restoration some hours later on the same day.
+
+    Parameters
+    ----------
+    flag : array, shape (n_types, n_kinds)
+        Probability that a type of meter sees a kind; zero for ``none``.
+    daily, hours : float
+        Share of days with a sign, and how long it lasts.
+    start_h : array, shape (n,)
+        Hour of the occurrence, overwritten; inf where there is none.
+    """
+    for i in range(len(ids)):
+        start_h[i] = NEVER_H
+        if theft_kind[i] == 0:
+            continue
+        key = key64(seed, Stream.METER_THEFT, ids[i])
+        if uniform(key, 2) < flag[device[i], theft_kind[i]] and uniform(key, 2 * day) < daily:
+            start_h[i] = (24.0 - hours) * uniform(key, 2 * day + 1)
+
+
 def balance_score(
     residual_kwh: NDArray[np.float64], sent_kwh: NDArray[np.float64], n_meters: NDArray[np.float64], *,
     meter_frac: float, loss_frac: float, map_frac: float,

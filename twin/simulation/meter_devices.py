@@ -40,7 +40,7 @@ from twin.meters.fleet import (
     settled_swaps,
 )
 from twin.meters.metrology import MetrologyParams, class_points, draw_errors
-from twin.meters.theft import KINDS, TheftParams, draw_theft
+from twin.meters.theft import KINDS, TheftParams, draw_theft, log_signs
 from twin.scenario.names import BY_DISTRICT
 from twin.simulation.dt_meters import DtMeters, Mapped
 from twin.simulation.population import Population
@@ -186,6 +186,15 @@ class MeterDevices:
         )  # fmt: skip
         return np.divide(recorded, used_kwh, out=np.zeros_like(recorded), where=used_kwh > 0.0)
 
+    def signs_h(self, date: dt.date) -> NDArray[np.float32]:
+        """Hour at which each meter logs a sign of tampering on a day; inf: none. Shape (n,). [h]"""
+        spec, out = read_yaml("meter_fleet")["theft_signs"], np.empty(len(self.fleet.ids), np.float32)
+        log_signs(
+            np.uint64(self.seed), self.fleet.ids, self.fleet.theft_kind, self.fleet.kind, _theft_flags(self.types),
+            day_number(date), spec["daily"], spec["hours"], out,
+        )  # fmt: skip
+        return out
+
     def _record(
         self, today: DayContext, days: float, used: NDArray[np.float64], registers: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -287,6 +296,13 @@ def _theft_params() -> TheftParams:
     rows = [spec[name] for name in KINDS[1:]]
     low, high = zip(*(row["factor"] for row in rows), strict=True)
     return TheftParams(np.array([row["share"] for row in rows]), np.array(low), np.array(high))
+
+
+def _theft_flags(types: Catalogue) -> NDArray[np.float64]:
+    """Probability that each type of meter sees each kind of theft, shape (n_types, n_kinds); 0 for none."""
+    parts = [sheet.model.theft_flags for sheet in types.sheets]
+    rows = [[0.0 if part is None else getattr(part, kind).value for kind in KINDS[1:]] for part in parts]
+    return np.pad(np.array(rows), ((0, 0), (1, 0)))
 
 
 def _theft_multiple(population: Population, kind: NDArray[np.uint8], types: Catalogue) -> NDArray[np.float32]:

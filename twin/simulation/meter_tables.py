@@ -4,15 +4,17 @@ type, ``meter_events`` what meters log and what befalls them, ``meter_days`` the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from twin.datapack import read_yaml
 from twin.meters.clock import CLOCK_SET
 from twin.meters.fleet import LEDGER, READS
-from twin.meters.theft import KINDS
+from twin.meters.theft import KINDS, OCCURRENCE, RESTORATION
 from twin.results.schema import arrow_schema
 from twin.results.storage import FileRecord
 from twin.simulation.harvest import DT_COLUMNS
@@ -98,7 +100,7 @@ def read_rows(case: int, arm: int, devices: MeterDevices, day: DeviceDay) -> pa.
 
 
 def event_rows(case: int, devices: MeterDevices, day: DeviceDay) -> pa.Table:
-    """Failures, swaps and clocks set of a day; every arm has the same."""
+    """Failures, swaps, clocks set and signs of tampering of a day; every arm has the same."""
     start = np.datetime64(day.date, "us")
     state, out, ids = devices.state, day.devices, devices.fleet.ids
     swapped = (state.swap_day == devices.context(day.date).day) & (state.installed_day == state.swap_day)
@@ -108,6 +110,7 @@ def event_rows(case: int, devices: MeterDevices, day: DeviceDay) -> pa.Table:
         (ids[out.failed], np.full(out.failed.sum(), start), NO_CODE, "failed"),
         (ids[swapped], np.full(swapped.sum(), start), NO_CODE, "swapped"),
         (ids[out.clock_set], set_at, CLOCK_SET, "clock_set"),
+        *_signs(devices, day, start),
     ]
     rows = [
         pa.table(
@@ -123,6 +126,19 @@ def event_rows(case: int, devices: MeterDevices, day: DeviceDay) -> pa.Table:
         for who, when, code, event in parts
     ]
     return pa.concat_tables(rows)
+
+
+def _signs(
+    devices: MeterDevices, day: DeviceDay, start: np.datetime64
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.datetime64], int, str]]:
+    """Occurrence and restoration of every sign of tampering, kind by kind; meters that have failed log none."""
+    works = devices.state.swap_day <= devices.context(day.date).day
+    at_h = devices.signs_h(day.date)
+    hours = read_yaml("meter_fleet")["theft_signs"]["hours"]
+    for kind, code in OCCURRENCE.items():
+        mine = np.isfinite(at_h) & works & (devices.fleet.theft_kind == KINDS.index(kind))
+        yield devices.fleet.ids[mine], start + _microseconds(at_h[mine]), code, kind
+        yield devices.fleet.ids[mine], start + _microseconds(at_h[mine] + hours), RESTORATION[kind], f"{kind}_ended"
 
 
 def day_rows(
