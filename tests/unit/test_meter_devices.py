@@ -234,3 +234,23 @@ def test_a_checkpoint_comes_back_from_storage_for_another_cut(state, world, tmp_
         assert np.array_equal(column, whole[rows]), name
     assert np.array_equal(again.recorded_kwh, meters.recorded_kwh[:, rows])
     assert np.array_equal(again.end_wh(part, 1, slice(0, len(ids))), meters.end_wh(world, 1, slice(None))[rows])
+
+
+def test_a_bad_batch_shows_less_and_is_read_less(world):
+    """The question of scenarios/bad_meter_batch.yaml on a few feeders: same people, same thieves, other meters."""
+    all_smart = [
+        f"meters.smart_share.{group}=1.0" for group in ("domestic", "non_domestic", "industrial", "agricultural")
+    ]
+    found = {}
+    for maker in ("by_district", "bad_batch"):
+        plan = plans(load_scenario(TINY, ("meters.devices=true", f"meters.vendors={maker}", *all_smart)))[0]
+        here = open_world(plan, 0, world.population)
+        used = day_kwh(here)
+        day = opened(here).advance(DATE, [used], np.zeros((1, *used.shape)), NONE)
+        found[maker] = day.arms[0].ledger_kwh.sum(axis=0), dict(zip(READS, day.counts.sum(axis=(0, 1)), strict=True))
+    (good, reads), (bad, few) = found["by_district"], found["bad_batch"]
+    assert good[USED] == bad[USED]
+    assert good[THEFT] == bad[THEFT]
+    assert bad[ERROR] - good[ERROR] == pytest.approx(0.0125 * bad[METERED], rel=0.2), "half a percent for 2.5 years"
+    assert bad[UNRECORDED] > good[UNRECORDED]
+    assert few["read_24h"] < 0.95 * reads["read_24h"]
