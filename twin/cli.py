@@ -221,6 +221,39 @@ def pilot_size(
 
 
 @app.command()
+def optimize(
+    scenario: ScenarioPath,
+    overrides: Overrides = None,
+    objective: Annotated[str, typer.Option(help="evening_peak or purchase_cost")] = "evening_peak",
+    revenue_tolerance: Annotated[float, typer.Option(help="how far revenue may move, percent")] = 0.5,
+    bill_cap: Annotated[float, typer.Option(help="most that a group's mean bill may rise, percent")] = 5.0,
+    solar: Annotated[str, typer.Option(help="hours of the cheap period")] = "09-17",
+    peak: Annotated[str, typer.Option(help="hours of the dear period")] = "17-23",
+    shape_free: Annotated[bool, typer.Option("--shape-free", help="search the free units in the peak too")] = False,
+    generations: Annotated[int, typer.Option(help="runs of the search")] = 4,
+    candidates: Annotated[int, typer.Option(help="designs in a run, beside the first arm")] = 8,
+    out: Annotated[Path | None, typer.Option(help="folder [default: runs/<name>-search]")] = None,
+    backend: Annotated[str, typer.Option(help="ray, or local: everything in this process")] = "ray",
+    shards: Annotated[int | None, typer.Option(min=1, help="number of workers [default: CPU cores]")] = None,
+) -> None:
+    """Search the multipliers of a time of day for the lowest peak or cost within limits on revenue and bills."""
+    from twin import optimize as searching
+    from twin.runner import RunOptions
+    from twin.scenario.load import load_scenario
+
+    loaded = load_scenario(scenario, tuple(overrides or ()))
+    folder = out or Path("runs") / f"{loaded.name}-search"
+    search = searching.Search(
+        objective,  # type: ignore[arg-type]
+        revenue_tolerance, bill_cap, solar, peak, shape_free, generations, candidates,
+    )  # fmt: skip
+    options = RunOptions(backend=backend, shards=shards, command="twin " + " ".join(sys.argv[1:]))
+    found = searching.optimize(loaded, search, folder, options, ERR)
+    searching.show_designs(found, OUT)
+    OUT.print(str(searching.write_designs(found, folder / "designs.csv")), highlight=False, markup=False)
+
+
+@app.command()
 def grid(
     scenario: ScenarioPath,
     overrides: Overrides = None,
