@@ -1,9 +1,12 @@
 """The border sums whatever the shards: unresolved feeders carry their stratum's mean."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from twin.simulation.border import Layout, compose, stratum_means
+from tests.upper_cases import small_block, small_grid
+from twin.simulation.border import Layout, StateLoad, compose, solve_above, stratum_means
 from twin.simulation.messages import N_Q, ArmAnswer, Q
 
 FLAT = np.ones((3, 2))
@@ -57,3 +60,18 @@ def test_an_empty_stratum_is_zero():
     means = stratum_means(np.ones((N_Q, 1, 2)), np.array([3]), np.array([2]))
     assert means[Q.P, 3, 0] == pytest.approx(0.5)
     assert not means[:, 0].any()
+
+
+def test_devices_that_did_not_settle_stay_counted_while_the_border_holds_them():
+    grid = small_grid()[2]
+    grid.controls = replace(grid.controls, max_rounds=1)
+    rise = np.linspace(2000.0, 14000.0, 13)
+    inputs = small_block([rise, 0.5 * rise])
+    pss = np.zeros((N_Q, *inputs.p_kw.shape))
+    pss[Q.P], pss[Q.QVAR] = inputs.p_kw, inputs.q_kvar
+    nothing = np.zeros_like(inputs.p_kw)
+    load = StateLoad(pss, nothing, nothing, np.zeros((0, 13)), np.zeros((0, 13)), nothing, None)
+    free = solve_above(grid, load, inputs.v0_pu, None, hold=False)
+    held = solve_above(grid, load, inputs.v0_pu, free, hold=True)
+    assert free.controls_unsettled > 0
+    assert held.controls_unsettled == free.controls_unsettled

@@ -1,5 +1,6 @@
 """The border loop on a grid and shards solved by hand: it settles, holds taps after the first round, and stops."""
 
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
@@ -46,6 +47,14 @@ class Fleet:
         return handle
 
 
+@dataclass
+class Answer:
+    v_pss_pu: np.ndarray
+    positions_by_step: str = "taps"
+    state: str = "voltages"
+    controls_unsettled: int = 0
+
+
 class Above:
     """A source behind a drop: v = 1.02 - 0.02 p / 100 kW, plus what ``unrest`` adds each round."""
 
@@ -59,7 +68,7 @@ class Above:
         for _ in range(50):
             v = SOURCE_PU - DROP_PU * p / 100.0 * (v / v0) ** n_p
         v = v + self.unrest * (-1) ** self.rounds
-        return SimpleNamespace(v_pss_pu=v, positions_by_step="taps", state="voltages")
+        return Answer(v)
 
 
 def engine(above):

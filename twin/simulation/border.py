@@ -7,7 +7,7 @@ sampled feeders answer theirs. All sums run in PSS and feeder order, whatever th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -143,12 +143,14 @@ def solve_above(
 ) -> UpperResult | SourcesAnswer:
     """Solve the grid above with the state's load, which was stated at the PSS voltages ``v0_pu`` (n_pss, steps).
 
-    ``before`` is the answer of the round before, which is started from; with ``hold`` its taps and capacitors stay.
+    ``before`` is the answer of the round before, which is started from; with ``hold`` its taps and capacitors stay, and
+    so does the count of those that did not settle there.
     """
     if isinstance(upper, FixedSources):
         return upper.answer(load)
     n_p, n_q = slopes(load)
-    return upper.solve(
+    held = before if hold else None
+    result = upper.solve(
         load.pss[Q.P],
         load.pss[Q.QVAR],
         n_p,
@@ -158,10 +160,11 @@ def solve_above(
         load.ehv_kvar / KW_PER_MW,
         p33_kw=load.ht33_kw,
         q33_kvar=load.ht33_kvar,
-        hold=before.positions_by_step if hold and before is not None else None,
+        hold=held.positions_by_step if held is not None else None,
         start=before.state if before is not None else None,
         tolerance_pu=ABOVE_TOLERANCE_PU,
     )
+    return result if held is None else replace(result, controls_unsettled=held.controls_unsettled)
 
 
 def slopes(load: StateLoad) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

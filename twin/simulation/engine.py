@@ -352,7 +352,7 @@ class Engine:
         losses = [_loss_share(load, result) for load, result in zip(settled.loads, settled.upper, strict=True)]
         peak, share = losses[0]
         return {
-            "closure": closure, "mismatch": mismatch,
+            "closure": closure, "mismatch": mismatch, "unsettled": sum(r.controls_unsettled for r in settled.upper),
             "failures": failure_rows(point, replicate, block, settled),
             "peak_mw": peak, "loss_share_at_peak": share, "rounds": settled.rounds,
             "levels_s": settled.log.levels.seconds, "spans": settled.log.as_rows(),
@@ -369,6 +369,7 @@ class Engine:
         for level, seconds in extra.get("levels_s", {}).items():
             self.manifest.levels_s[level] = self.manifest.levels_s.get(level, 0.0) + seconds
         self.manifest.consumer_steps += self.manifest.consumers * point.steps * len(point.arms)
+        self.manifest.controls_unsettled += extra.get("unsettled", 0)
         if extra["peak_mw"] > self.manifest.network.get("peak_mw", 0.0):
             self.manifest.network["peak_mw"] = extra["peak_mw"]
             self.manifest.network["loss_share_at_peak"] = extra["loss_share_at_peak"]

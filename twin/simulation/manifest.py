@@ -45,6 +45,8 @@ class Manifest:
     peak_rss_bytes: int = 0
     energy_balance: dict[str, dict[str, float]] = field(default_factory=dict)
     failed_solves: list[dict[str, Any]] = field(default_factory=list)
+    controls_unsettled: int = 0
+    """Grid substations times steps (over all arms) whose taps or banks were stopped by the limit of rounds."""
     assumed: list[dict[str, Any]] = field(default_factory=list)
     synthetic: list[str] = field(default_factory=list)
     population: dict[str, Any] = field(default_factory=dict)

@@ -28,6 +28,8 @@ class SourcesAnswer:
     status: NDArray[np.uint8]
     closure: NDArray[np.float64]
     """Empty: nothing is solved here."""
+    controls_unsettled: int = 0
+    """There are no control devices."""
 
 
 @dataclass(frozen=True)
