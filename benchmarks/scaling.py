@@ -3,7 +3,8 @@
     python -m benchmarks.scaling [--largest 4000000]
 
 Costs are CPU seconds of the thread that works, so that other work on the machine counts little; only round trips of
-messages are wall time. Needs 4 GiB for the default size, and some minutes.
+messages and of whole runs are wall time. Memory is the growth of the process: at small sizes it finds room left by the
+compiler. Needs 4 GiB for the default size, and some minutes.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from twin.runner import RunOptions, run_scenario
 from twin.scenario import Scenario, load_scenario
 from twin.simulation.block import BlockSolver, BlockState
 from twin.simulation.border import WIDE_LIMIT_PU
+from twin.simulation.consumer_tables import annual_kwh
 from twin.simulation.messages import N_Q, BlockQuestion
 from twin.simulation.meter_state import MeterState
 from twin.simulation.plan import plans
@@ -103,6 +105,7 @@ def measure_size(wanted: int) -> Size:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         cpu = time.thread_time()
         population = build_population(state, selection, chosen, design_kw, owns_ehv=False)
+        annual_kwh(scenario.seed, population, scenario.dates[0].year)
         build_s = time.thread_time() - cpu
         day_s = _settle_day(scenario, population, len(chosen))
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
