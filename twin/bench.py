@@ -29,6 +29,7 @@ from twin.simulation.plan import plans
 from twin.simulation.population import build_population
 from twin.simulation.prepare import build_grid, specs_for
 from twin.simulation.replicate import open_world
+from twin.simulation.spans import idle_s, spans_of
 
 REPEATS = 5
 SCENARIO = """
@@ -175,10 +176,13 @@ def _loop(scenario: Scenario, folder: Path) -> Iterator[Figure]:
     alone = _run(scenario, folder / "local", "local", 1)
     yield Figure("whole loop", "one process", _rate(alone, 1), "million consumer-steps/s per core")
     yield Figure("whole loop", "peak memory", alone["peak_rss_bytes"] / 2**20, "MiB in all processes")
+    for level, seconds in alone["levels_s"].items():
+        yield Figure("CPU by level", level, 1e9 * seconds / alone["consumer_steps"], "ns per consumer-step")
     if (os.cpu_count() or 1) < 2:  # noqa: PLR2004
         return
     one, two = (_run(scenario, folder / f"ray{n}", "ray", n) for n in (1, 2))
     yield Figure("whole loop", "Ray, two workers", _rate(two, 2), "million consumer-steps/s per core")
+    yield Figure("scaling", "Ray: time in which nobody worked", _idle_percent(folder / "ray2"), "% of the blocks")
     gain = one["wall_s"]["simulate"] / two["wall_s"]["simulate"]
     yield Figure("scaling", "two workers against one on Ray", gain, "times")
     yield Figure("scaling", "two bare processes of the same kernels against one", _bare_gain(scenario), "times")
@@ -191,6 +195,15 @@ def _run(scenario: Scenario, out: Path, backend: str, shards: int) -> dict[str, 
 
     run_scenario(scenario, RunOptions(out=str(out), backend=backend, shards=shards, command="twin bench"))
     return open_run(str(out)).manifest
+
+
+def _idle_percent(out: Path) -> float:
+    """Share of a run's blocks in which neither a shard nor the driver worked: messages and waiting."""
+    from twin.results.reader import open_run
+
+    blocks = [spans_of(commit.extra["spans"]) for commit in open_run(str(out)).commits if commit.extra.get("spans")]
+    length, idle = np.sum([idle_s(spans) for spans in blocks], axis=0)
+    return float(100.0 * idle / length)
 
 
 def _rate(manifest: dict[str, Any], cores: int) -> float:

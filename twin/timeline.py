@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from twin.errors import InputError, Problem
 from twin.results.commits import BlockKey, Commit
 from twin.results.reader import Run
-from twin.simulation.spans import Span, overlap_s, spans_of
+from twin.simulation.spans import Span, idle_s, overlap_s, spans_of
 
 WIDTH = 72
 """Characters of a block's whole time."""
@@ -54,11 +56,17 @@ def _row(spans: list[Span], began_s: float, length_s: float) -> str:
 
 
 def _overlap_lines(commit: Commit, blocks: list[Commit]) -> Iterator[str]:
-    yield _overlap("this block", [overlap_s(spans_of(commit.extra["spans"]))])
-    yield _overlap(f"all {len(blocks)} blocks", [overlap_s(spans_of(one.extra["spans"])) for one in blocks])
+    yield from _sums("this block", [commit])
+    yield from _sums(f"all {len(blocks)} blocks", blocks)
 
 
-def _overlap(what: str, pairs: list[tuple[float, float]]) -> str:
-    above, both = sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs)
-    share = 100.0 * both / above if above else 0.0
-    return f"{what}: grid above {above:.2f} s, of which {both:.2f} s ({share:.0f} %) while shards worked"
+def _sums(what: str, commits: list[Commit]) -> Iterator[str]:
+    spans = [spans_of(commit.extra["spans"]) for commit in commits]
+    above, both = np.sum([overlap_s(one) for one in spans], axis=0)
+    length, idle = np.sum([idle_s(one) for one in spans], axis=0)
+    yield f"{what}: grid above {above:.2f} s, of which {both:.2f} s ({_percent(both, above)} %) while shards worked"
+    yield f"{what}: nobody worked (messages, waiting) in {idle:.2f} s of {length:.2f} ({_percent(idle, length)} %)"
+
+
+def _percent(part: float, whole: float) -> str:
+    return f"{100.0 * part / whole:.1f}" if whole else "0.0"

@@ -7,7 +7,7 @@ import pytest
 
 from twin.errors import InputError
 from twin.results.commits import BlockKey, Commit
-from twin.simulation.spans import BlockLog, Levels, Span, Work, overlap_s, spans_of
+from twin.simulation.spans import BlockLog, Levels, Span, Work, idle_s, overlap_s, spans_of
 from twin.timeline import WIDTH, timeline
 
 
@@ -35,6 +35,8 @@ def test_overlap_counts_a_second_once_however_many_shards_work_in_it():
         Span("shards", 1, 2, 9.0, 10.0, 1.0),
     ]
     assert overlap_s(spans) == (4.0, 2.0)
+    assert idle_s(spans) == (10.0, 5.0), "from second 4 to second 9 nobody worked"
+    assert idle_s([]) == (0.0, 0.0)
 
 
 def run_of(spans):
@@ -52,7 +54,8 @@ def test_the_picture_shows_who_worked_when():
     assert lines[1].endswith("|" + "#" * half + " " * half + "|")
     assert lines[2].endswith("|" + " " * half + "=" * half + "|")
     assert lines[3].endswith("|" + " " * half + "#" * half + "|")
-    assert "5.00 s (100 %) while shards worked" in lines[-1]
+    assert "5.00 s (100.0 %) while shards worked" in lines[-2]
+    assert "0.00 s of 10.00 (0.0 %)" in lines[-1]
 
 
 def test_a_block_that_is_not_there_is_refused():

@@ -116,6 +116,15 @@ def overlap_s(spans: Iterable[Span]) -> tuple[float, float]:
     return sum(end - begin for begin, end in above), both
 
 
+def idle_s(spans: Iterable[Span]) -> tuple[float, float]:
+    """Seconds from the first span to the last, and those of them in which nobody worked: messages and waiting."""
+    pairs = [(span.began_s, span.ended_s) for span in spans]
+    if not pairs:
+        return 0.0, 0.0
+    length = max(end for _, end in pairs) - min(begin for begin, _ in pairs)
+    return length, length - sum(end - begin for begin, end in _union(pairs))
+
+
 def _union(pairs: list[tuple[float, float]]) -> list[tuple[float, float]]:
     joined: list[tuple[float, float]] = []
     for begin, end in sorted(pairs):
