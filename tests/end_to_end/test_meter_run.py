@@ -79,7 +79,10 @@ def test_the_cut_into_shards_changes_nothing(runs):
 
 def test_the_manifest_names_the_assumed_numbers_of_the_meters(runs):
     names = [row["name"] for row in runs["one"].manifest["assumed"]]
-    assert any(name.startswith("devices.genus.single_phase.metrology.gain_sd_percent") for name in names)
+    assert "devices.adani.single_phase.metrology.gain_sd_percent" in names
+    assert "devices.electromechanical.single_phase.metrology.gain_sd_percent" in names
+    assert not any("bad_batch" in name for name in names), "a maker that nobody has"
+    assert len(set(names)) == len(names)
     assert any(name.startswith("meter_fleet.theft.hooking") for name in names)
     assert not any(row["name"].startswith("devices.") for row in runs["plain"].manifest["assumed"])
 

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.runs import ROOT
 from twin.errors import DataPackError
 from twin.grid.settings import synthesis
 from twin.meters.datasheets import catalogue, read_catalogue
 from twin.meters.metrology import MetrologyParams
+from twin.scenario import load_scenario
+from twin.simulation.plan import plans
+from twin.simulation.provenance import assumed_numbers
 
 PACK = Path(str(files("twin"))) / "data" / "devices"
 NEW = """
@@ -88,3 +92,17 @@ def test_a_wrong_number_and_a_wrong_part_are_named(folder):
     assert "models.single_phase.base: 'celular' is not a part" in told
     assert "models.single_phase.clock.crystal_sd_ppm.value" in told
     assert "models.single_phase.clock.crystal_sd_ppm.source" in told
+
+
+def test_a_run_names_the_numbers_of_the_meters_that_it_has():
+    def names(scenario, *overrides):
+        rows = assumed_numbers(plans(load_scenario(ROOT / "scenarios" / scenario, overrides)))
+        return {row["name"] for row in rows if row["name"].startswith("devices.")}
+
+    swept = names("bad_meter_batch.yaml")
+    assert any(name.startswith("devices.bad_batch.") for name in swept)
+    assert any(name.startswith("devices.adani.") for name in swept)
+    assert not names("ci_tiny.yaml")
+    one = names("ci_tiny.yaml", "meters.devices=true", "meters.vendors=eesl")
+    assert {name.split(".")[1] for name in one} <= {"eesl", "ct_operated", "static", "electromechanical"}
+    assert "devices.eesl.single_phase.failure.random_per_year" in one

@@ -16,9 +16,10 @@ from twin.economics.purchase import assumed_purchase_numbers, load_purchase
 from twin.economics.tariffs import assumed_numbers as assumed_tariff_numbers
 from twin.economics.tariffs import load_tariff
 from twin.grid.settings import assumed_numbers as assumed_synthesis_numbers
+from twin.grid.settings import synthesis
 from twin.grid.transmission_data import assumed_numbers as assumed_transmission_numbers
 from twin.meters.datasheets import catalogue
-from twin.scenario.names import default_smart_share
+from twin.scenario.names import BY_DISTRICT, default_smart_share
 from twin.scenario.schema import Scenario
 from twin.simulation.plan import PointPlan
 
@@ -114,7 +115,7 @@ def assumed_numbers(points: list[PointPlan]) -> list[dict[str, Any]]:
         _row(f"transmission.{name}", f"{value:g}", "assumed", why)
         for name, value, why in assumed_transmission_numbers()
     ]
-    rows += _meters(scenario)
+    rows += [*_meters(scenario), *_devices(points)]
     for file, start in MARKED_SETTINGS.items():
         rows += settings_numbers(read_yaml(file), start)
     for table in MARKED_TABLES:
@@ -160,15 +161,26 @@ def _meters(scenario: Scenario) -> Iterator[dict[str, Any]]:
     for meter, entry in read_yaml("registers").items():
         name = f"registers.{meter}.resolution_wh"
         yield _row(name, entry["resolution_wh"], entry["confidence"], entry["source"])
-    if scenario.meters.devices:
-        yield from _devices()
 
 
-def _devices() -> Iterator[dict[str, Any]]:
-    """Numbers of the datasheets, of the accuracy classes and of who has which meter."""
+def _devices(points: list[PointPlan]) -> Iterator[dict[str, Any]]:
+    """Numbers of the datasheets in use, of the accuracy classes and of who has which meter.
+
+    A number that several types share is told once, under the first of them.
+    """
+    chosen = {point.scenario.meters.vendors for point in points if point.scenario.meters.devices}
+    if not chosen:
+        return
+    makers = chosen | set(synthesis().vendors.names if BY_DISTRICT in chosen else ())
+    used = {sheet.name for sheet in catalogue().sheets if sheet.role != "smart" or sheet.maker in makers}
+    types: dict[tuple[str, float, str], list[str]] = defaultdict(list)
     for name, value, source in catalogue().marked_numbers():
-        if worst_mark(source) != SURE[0]:
-            yield _row(f"devices.{name}", f"{value:g}", worst_mark(source), source)
+        maker, model, path = name.split(".", 2)
+        if f"{maker}.{model}" in used and worst_mark(source) != SURE[0]:
+            types[path, value, source].append(f"{maker}.{model}")
+    for (path, value, source), names in types.items():
+        others = f" (and {len(names) - 1} more types)" if len(names) > 1 else ""
+        yield _row(f"devices.{names[0]}.{path}", f"{value:g}", worst_mark(source), source + others)
     classes = read_yaml("meter_classes")
     yield _row("meter_classes.classes", "limits of routine tests", worst_mark(classes["source"]), classes["source"])
     parts = dict(read_yaml("meter_fleet"))
