@@ -26,7 +26,7 @@ from twin.units import KW_PER_MW
 from twin.verification.coupling.tree import SOURCE_PU, BalancedFeeder, Tree
 
 EXPECTED_PU = 1.0
-"""Voltage of a PSS's 11 kV bus before anything above is known: the guess of a run's first block."""
+"""Voltage of a PSS's 11 kV bus before anything above is known; runs guess better, so this is the harder case."""
 EXACT_LIMIT_PU, EXACT_LV, EXACT_LINE_PU = 1e-6, 1e-7, 1e-12
 """Exact mode: how far a node may be from its tile's solution (below it the equivalents' error is of second order and
 float32 hides it), and the tolerances of the LV and 11 kV solvers."""
