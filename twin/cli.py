@@ -52,6 +52,14 @@ def _common(
     """The digital twin of a state's electricity grid."""
 
 
+FleetCount = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="sets of all shards, to work on several replicates at once; each needs the population's memory"
+    ),
+]
+
+
 @app.command()
 def run(
     scenario: ScenarioPath,
@@ -60,6 +68,7 @@ def run(
     address: Annotated[str | None, typer.Option(help="Ray cluster to join, e.g. auto")] = None,
     backend: Annotated[str, typer.Option(help="ray, or local: everything in this process")] = "ray",
     shards: Annotated[int | None, typer.Option(min=1, help="number of workers [default: CPU cores]")] = None,
+    fleets: FleetCount = None,
     resume: Annotated[bool, typer.Option("--resume", help="continue the run that is in the folder")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="predict time, memory and output; run nothing")] = False,
 ) -> None:
@@ -71,11 +80,11 @@ def run(
         raise typer.BadParameter(f"'{backend}' is neither ray nor local", param_hint="--backend")
     loaded = load_scenario(scenario, tuple(overrides or ()))
     if dry_run:
-        for name, value in predict(loaded, shards).items():
+        for name, value in predict(loaded, shards, fleets).items():
             OUT.print(f"{name:24s} {value}", highlight=False)
         return
     command = "twin " + " ".join(sys.argv[1:])
-    options = RunOptions(out=out, address=address, backend=backend, shards=shards, resume=resume, command=command)
+    options = RunOptions(out, address, backend, shards, fleets, resume, command)
     summary = run_scenario(loaded, options, console=ERR)
     OUT.print(summary.text, highlight=False, markup=False)
     raise typer.Exit(summary.exit_code)

@@ -23,7 +23,7 @@ from twin.loading import Loading, loading_values, peak_day, settle_day, year_los
 from twin.powerflow.upper_ehv import OK
 from twin.results.storage import Storage
 from twin.scenario import Scenario
-from twin.simulation.prepare import Prepared, build_grid, prepare
+from twin.simulation.prepare import Prepared, Workers, build_grid, prepare
 from twin.simulation.runfolder import RunFolder
 from twin.simulation.shard_tables import feeder_weights
 
@@ -38,7 +38,7 @@ def describe_grid(scenario: Scenario, console: Console) -> None:
     """Build the scenario's grid, solve its highest expected evening, and print what came out."""
     _refuse_own(scenario)
     folder = RunFolder(Storage(os.devnull), 0, [])
-    built = prepare(scenario, folder, 1, LocalBackend, tables=())
+    built = prepare(scenario, folder, Workers(1), LocalBackend, tables=())
     try:
         _print_counts(built, console)
         _print_strata(built, console)

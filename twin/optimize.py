@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -136,7 +136,7 @@ def optimize(scenario: Scenario, search: Search, out: Path, options: RunOptions,
         number = len(found.designs) // search.candidates
         folder = str(out / f"generation-{number:02d}")
         asked = _with_arms(scenario, search, points.T)
-        own = RunOptions(folder, options.address, options.backend, options.shards, True, options.command)
+        own = replace(options, out=folder, resume=True)
         run = open_run(run_scenario(asked, own, console).path)
         designs = [_design(run, search, number, f"c{row:02d}", point) for row, point in enumerate(points.T)]
         found.designs += designs

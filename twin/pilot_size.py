@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import plotly.io
@@ -110,9 +110,7 @@ def problems_of(wish: Wish) -> list[Problem]:
 def run_for_size(scenario: Scenario, out: Path, options: RunOptions, console: Console | None) -> Run:
     """The scenario's run under ``out/run``; a complete one is used again, an interrupted one goes on."""
     folder = str(out / "run")
-    summary = run_scenario(
-        scenario, RunOptions(folder, options.address, options.backend, options.shards, True, options.command), console
-    )
+    summary = run_scenario(scenario, replace(options, out=folder, resume=True), console)
     return open_run(summary.path)
 
 

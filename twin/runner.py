@@ -33,7 +33,7 @@ from twin.scenario import Scenario, dump_resolved, scenario_hash
 from twin.simulation.engine import Engine
 from twin.simulation.manifest import Manifest, Stopwatch, Usage, process_usage
 from twin.simulation.predict import comparison, measured_numbers, predicted_numbers, prediction
-from twin.simulation.prepare import Prepared, prepare, wanted_tables
+from twin.simulation.prepare import Prepared, Workers, prepare, wanted_tables
 from twin.simulation.price_tables import group_weights, prices_table
 from twin.simulation.replicate import check_weather
 from twin.simulation.runfolder import RunFolder, claim, default_out, next_attempt
@@ -53,6 +53,9 @@ class RunOptions:
     address: str | None = None
     backend: str = "ray"
     shards: int | None = None
+    """Workers in all; None: as many as there are CPUs."""
+    fleets: int | None = None
+    """Whole sets of shards to divide the workers into; None: one, unless that cuts the substations too small."""
     resume: bool = False
     command: str = "twin.run(...)"
 
@@ -143,7 +146,7 @@ class _Job:
     def _attempt(self, place: Workplace, loss: Loss | None) -> RunSummary:
         if loss is not None:
             self._take_over()
-        shards = self.manifest.shards = place.n_shards(self.options.shards)
+        shards = place.n_shards(self.options.shards)
         if self.options.shards and shards < self.options.shards:
             self.progress.phase(f"{shards} shards: there are no CPUs for the {self.options.shards} asked for")
         if loss is not None:
@@ -151,7 +154,8 @@ class _Job:
             note = {"lost": loss.what, "attempt": self.folder.attempt, "commits": committed, "shards": shards}
             self.manifest.recoveries.append(note)
         return _run(
-            self.scenario, place, self.out, self.folder, self.manifest, self.progress, self.began, self.before
+            self.scenario, place, Workers(shards, self.options.fleets), self.out, self.folder, self.manifest,
+            self.progress, self.began, self.before,
         )  # fmt: skip
 
     def _take_over(self) -> None:
@@ -165,22 +169,23 @@ class _Job:
 
 
 def _run(
-    scenario: Scenario, place: Workplace, out: str, folder: RunFolder, manifest: Manifest, progress: Reporter,
-    began: float, before: Usage,
+    scenario: Scenario, place: Workplace, workers: Workers, out: str, folder: RunFolder, manifest: Manifest,
+    progress: Reporter, began: float, before: Usage,
 ) -> RunSummary:  # fmt: skip
     storage = folder.storage
     progress.phase(f"building the grid and the population of {scenario.name}")
     with Stopwatch(manifest.wall_s, "build"):
-        prepared = prepare(scenario, folder, manifest.shards, place.open, wanted_tables(scenario))
+        prepared = prepare(scenario, folder, workers, place.open, wanted_tables(scenario))
     try:
-        if prepared.backend.n_shards < manifest.shards and not prepared.is_state:
+        if workers.n > 1 and not prepared.is_state:
             progress.phase("a network of your own is one shard, on one worker")
         _note_population(manifest, prepared)
         with Stopwatch(manifest.wall_s, "build"):
             _commit_static(storage, folder, prepared)
-        progress.phase(f"simulating {manifest.consumers:,} consumers on {prepared.backend.n_shards} shards")
+        each = f" in each of {manifest.fleets} fleets" if manifest.fleets > 1 else ""
+        progress.phase(f"simulating {manifest.consumers:,} consumers on {manifest.shards} shards{each}")
         engine = Engine(
-            points=prepared.points, fleet=prepared.backend, upper=prepared.upper, layout=prepared.layout,
+            points=prepared.points, fleets=prepared.fleets, upper=prepared.upper, layout=prepared.layout,
             scouts=prepared.scouts, contracted_mw=prepared.contracted_mw, storage=storage,
             attempt=folder.attempt, manifest=manifest, progress=progress,
             reading_ids=prepared.reading_ids, stations=prepared.stations,
@@ -189,7 +194,7 @@ def _run(
         engine.run()
         estimates, bands = _study(prepared, manifest, progress)
     except BaseException:
-        prepared.backend.close()
+        prepared.abandon()
         raise
     manifest.note_usage(before, [*prepared.close(), process_usage()])
     progress.phase("comparing the arms")
@@ -208,14 +213,15 @@ def _study(prepared: Prepared, manifest: Manifest, progress: Reporter) -> tuple[
 
 
 def _note_population(manifest: Manifest, prepared: Prepared) -> None:
-    manifest.consumers, manifest.shards = prepared.consumers, prepared.backend.n_shards
+    manifest.consumers = prepared.consumers
+    manifest.shards, manifest.fleets = prepared.backend.n_shards, len(prepared.fleets)
     manifest.population = prepared.population
     manifest.network |= prepared.network
     manifest.assumed = prepared.assumed
     manifest.synthetic = prepared.synthetic
     manifest.months_complete = prepared.months_complete
     manifest.prediction = predicted_numbers(
-        prepared.scenario, prepared.state, prepared.selection, prepared.backend.n_shards
+        prepared.scenario, prepared.state, prepared.selection, manifest.shards, manifest.fleets
     )
 
 
@@ -298,10 +304,10 @@ def headline(run: Run) -> list[str]:
     return lines
 
 
-def predict(scenario: Scenario, shards: int | None = None) -> dict[str, str]:
+def predict(scenario: Scenario, shards: int | None = None, fleets: int | None = None) -> dict[str, str]:
     """Time, memory and output that a run of this scenario will take, from its counts and stored rates."""
     check_weather(scenario)
-    return prediction(scenario, shards or os.cpu_count() or 1)
+    return prediction(scenario, Workers(shards or os.cpu_count() or 1, fleets))
 
 
 def run(scenario: Scenario | str | Path, **options: Any) -> Run:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,31 @@ def test_a_killed_driver_resumes_with_other_shards_to_the_same_digest(undisturbe
     assert manifest(out)["attempts"] == 2
     assert open_run(str(out)).digests() == undisturbed.digests()
     assert not list((out / "checkpoints").glob("*")) if (out / "checkpoints").exists() else True
+
+
+def test_two_fleets_work_on_two_replicates_at_once_to_the_same_digest(tmp_path):
+    """Killed in the middle, with blocks of both replicates committed, and resumed by fewer fleets."""
+    many = ("time.days=2", "experiment.replicates=3")
+    alone = run_local(tmp_path / "alone", overrides=many)
+    out = tmp_path / "fleets"
+    sets = [word for one in many for word in ("--set", one)]
+    command = [sys.executable, "-m", "twin", "run", str(TINY), *sets, "--out", str(out), "--shards", "2"]
+    with (tmp_path / "log.txt").open("w") as log:
+        driver = subprocess.Popen([*command, "--fleets", "2"], cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+        wait_for_block(out, driver)
+        os.kill(driver.pid, signal.SIGKILL)
+        driver.wait()
+    assert "1 shards in each of 2 fleets" in (tmp_path / "log.txt").read_text()
+    done = twin(*command[3:], "--fleets", "2", "--resume")
+    assert done.returncode == 0, done.stderr
+    assert manifest(out)["fleets"] == 2
+    assert open_run(str(out)).digests() == alone.digests()
+    began = {}
+    for commit in open_run(str(out)).commits:
+        if commit.key.kind == "1block" and commit.attempt == 2:
+            began.setdefault(commit.key.replicate, []).extend(span[3:5] for span in commit.extra["spans"])
+    ranges = sorted((min(begin for begin, _ in spans), max(end for _, end in spans)) for spans in began.values())
+    assert any(first[1] > second[0] for first, second in pairwise(ranges)), "replicates overlap in time"
 
 
 def wait_for_block(out: Path, driver: subprocess.Popen) -> None:

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from twin.simulation import engine as module
+from twin.simulation import settling as module
 from twin.simulation.border import BORDER_TOLERANCE_PU, EXACT_LIMIT_PU, MOST_ROUNDS, WIDE_LIMIT_PU, Layout
-from twin.simulation.engine import Engine
+from twin.simulation.fleets import work_alone
 from twin.simulation.messages import N_Q, AcceptAnswer, ArmAnswer, Q
+from twin.simulation.settling import Border
 
 STEPS = 24
 SOURCE_PU, DROP_PU = 1.02, 0.02
@@ -71,16 +72,21 @@ class Above:
         return Answer(v)
 
 
-def engine(above):
+def border(above):
     layout = Layout(1, [np.array([0])], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0, np.zeros(0, np.int64),
                     np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((1, 8)))  # fmt: skip
-    return Engine([], Fleet(), above, layout, layout, None, 1, None, None, np.zeros(0, np.int64), {})
+    return Border(Fleet(), above, layout, np.zeros(0, np.int64))
+
+
+def settle(border, arms, *, exact):
+    point = SimpleNamespace(arms=arms, exact_border=exact)
+    return work_alone(border.fleet, border.settle(point, 0, np.ones((len(arms), 1, STEPS))))
 
 
 def test_the_border_settles_at_the_hand_solution():
     above = Above()
-    twin = engine(above)
-    settled = twin.settle(SimpleNamespace(arms=("flat", "tod"), exact_border=False), 0, np.ones((2, 1, STEPS)))
+    twin = border(above)
+    settled = settle(twin, ("flat", "tod"), exact=False)
     # v = 1.02 - 0.02 v**2, so v = (-1 + sqrt(1 + 4 * 0.02 * 1.02)) / (2 * 0.02)
     exact = (-1.0 + np.sqrt(1.0 + 4.0 * DROP_PU * SOURCE_PU)) / (2.0 * DROP_PU)
     assert settled.v_pss_pu == pytest.approx(np.full((2, 1, STEPS), exact), abs=BORDER_TOLERANCE_PU)
@@ -93,23 +99,23 @@ def test_the_border_settles_at_the_hand_solution():
 
 
 def test_shards_hold_at_most_two_arms_at_once():
-    twin = engine(Above())
-    twin.settle(SimpleNamespace(arms=tuple("abcde"), exact_border=False), 0, np.ones((5, 1, STEPS)))
+    twin = border(Above())
+    settle(twin, tuple("abcde"), exact=False)
     assert sorted(twin.fleet.accepted) == [0, 1, 2, 3, 4]
     assert max(twin.fleet.held) == module.ARMS_IN_FLIGHT
 
 
 def test_an_exact_border_solves_low_voltage_again_after_the_first_round():
-    twin = engine(Above())
-    settled = twin.settle(SimpleNamespace(arms=("flat",), exact_border=True), 0, np.ones((1, 1, STEPS)))
+    twin = border(Above())
+    settled = settle(twin, ("flat",), exact=True)
     assert twin.fleet.limits[0] == WIDE_LIMIT_PU
     assert set(twin.fleet.limits[1:]) == {EXACT_LIMIT_PU}
     assert settled.moved_pu <= BORDER_TOLERANCE_PU
 
 
 def test_a_border_that_never_settles_stops_and_says_so():
-    twin = engine(Above(unrest=0.01))
-    settled = twin.settle(SimpleNamespace(arms=("flat",), exact_border=False), 0, np.ones((1, 1, STEPS)))
+    twin = border(Above(unrest=0.01))
+    settled = settle(twin, ("flat",), exact=False)
     assert settled.rounds == MOST_ROUNDS
     assert settled.moved_pu > BORDER_TOLERANCE_PU
     assert module.FREE_ROUNDS == 1

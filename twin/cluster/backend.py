@@ -24,6 +24,10 @@ class Backend(Protocol):
         """Call ``method`` of every shard without waiting. A shard does its calls in order."""
         ...
 
+    def is_answered(self, handle: Any) -> bool:
+        """Whether `gather` would not wait; looks for a few milliseconds."""
+        ...
+
     def gather(self, handle: Any, what: str) -> list[Any]:
         """Wait for what `submit` began; answers in shard order."""
         ...
@@ -52,6 +56,10 @@ class LocalBackend:
     def submit(self, method: str, args: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Call each shard in turn, now."""
         return [getattr(shard, method)(*one) for shard, one in zip(self.shards, args, strict=True)]
+
+    def is_answered(self, handle: list[Any]) -> bool:
+        """Always: `submit` has done the work."""
+        return True
 
     def gather(self, handle: list[Any], what: str) -> list[Any]:
         """What `submit` returned."""

@@ -39,6 +39,8 @@ CPU_LIMIT_S = 60.0
 CALL_LIMIT_S = 2 * 3600.0
 """Longest wait for one round of a block."""
 REMIND_EVERY_S = 60.0
+POLL_S = 0.005
+"""How long to look whether a fleet has answered before looking at the next."""
 BEFORE_KERNELS = {"identify", "whereabouts", "usage"}
 """Methods that need no kernel."""
 LOOK_EVERY_S = 2.0
@@ -132,13 +134,17 @@ class RayBackend:
 
     def __init__(self, specs: Sequence[ShardSpec], shared: Shared) -> None:
         self.n_shards = len(specs)
-        self.where = [f"shard {spec.index}" for spec in specs]
+        fleet = f"fleet {shared.fleet}, " if shared.fleet else ""
+        self.names = [f"{fleet}shard {spec.index}" for spec in specs]
+        self.where = list(self.names)
         self.leader: list[int] = []
         self.led: set[str] = set()
         actor_class = ray.remote(num_cpus=1, max_restarts=0)(shard_class(shared))
         shared_ref = ray.put(shared)
         run, token = PurePosixPath(shared.storage.uri).name, secrets.token_hex(2)
-        names = [f"{run} shard {spec.index} of {self.n_shards} attempt {shared.attempt} {token}" for spec in specs]
+        part = f"fleet {shared.fleet} " if shared.fleet else ""
+        which = f"of {self.n_shards} attempt {shared.attempt} {token}"
+        names = [f"{run} {part}shard {spec.index} {which}" for spec in specs]
         self.actors = [
             actor_class.options(name=name).remote(spec, shared_ref) for spec, name in zip(specs, names, strict=True)
         ]
@@ -163,7 +169,7 @@ class RayBackend:
         if waiting:
             LOG.info("%d shard%s for the kernels of another", waiting, " waits" if waiting == 1 else "s wait")
         for index, (host, process, sees_folder) in enumerate(hosts):
-            self.where[index] = f"shard {index} (process {process} on {host})"
+            self.where[index] = f"{self.names[index]} (process {process} on {host})"
             LOG.info("%s is ready, kernels for %s", self.where[index], sources[index][1])
             if sources[index][0] != source_hash():
                 raise ClusterError(f"{self.where[index]} runs other code than the driver; install the same version")
@@ -192,6 +198,11 @@ class RayBackend:
             else:
                 refs.append(actor.__ray_call__.remote(_after, [refs[leader]], method, one))
         return refs
+
+    def is_answered(self, handle: list[Any]) -> bool:
+        """Whether all shards have answered, or died; looks for `POLL_S`."""
+        _, pending = ray.wait(handle, num_returns=len(handle), timeout=POLL_S, fetch_local=False)
+        return not pending
 
     def gather(self, handle: list[Any], what: str) -> list[Any]:
         """Wait for all answers of one `submit`.

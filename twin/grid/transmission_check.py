@@ -183,7 +183,7 @@ class PandapowerNewton:
                 distributed_slack=True,
                 init="flat",
                 lightsim2grid=False,
-            numba=False,  # pandapower compiles anew in every process, which takes longer than these few solutions
+                numba=False,  # pandapower compiles anew in every process, which takes longer than these few solutions
                 max_iteration=MAX_ITERATIONS,
                 tolerance_mva=1e-7,
             )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import time
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -20,50 +19,21 @@ from numpy.typing import NDArray
 
 from twin.results.commits import BlockKey, Commit, write_commit
 from twin.results.storage import FileRecord, Storage
-from twin.simulation.border import (
-    BORDER_TOLERANCE_PU,
-    EXACT_LIMIT_PU,
-    FREE_ROUNDS,
-    MOST_ROUNDS,
-    WIDE_LIMIT_PU,
-    Layout,
-    StateLoad,
-    compose,
-    solve_above,
-)
+from twin.simulation.border import BORDER_TOLERANCE_PU, Layout, StateLoad
 from twin.simulation.checkpoint import CheckpointError, read_voltages, write_voltages
+from twin.simulation.fleets import Fleet, Program, Wait, work_together
 from twin.simulation.manifest import Manifest, Stopwatch, process_usage
 from twin.simulation.mean_field import first_voltages
-from twin.simulation.messages import AcceptAnswer, BlockQuestion, CommitAnswer
+from twin.simulation.messages import CommitAnswer
 from twin.simulation.plan import PointPlan
-from twin.simulation.spans import BlockLog
+from twin.simulation.settling import Border, Settled
 from twin.simulation.system_tables import upper_failures, write_system_tables
 
 LOG = logging.getLogger(__name__)
 
-ARMS_IN_FLIGHT = 2
-"""Arms whose low-voltage solutions the shards hold at once: one is solved above while the shards work on the other."""
 CHECKPOINTS_KEPT = 2
 CHECKPOINT_SHARE = 0.05
 """Checkpoints may cost at most this share of the time since the last one."""
-
-
-class Fleet(Protocol):
-    """What the engine needs of a backend."""
-
-    n_shards: int
-
-    def call(self, method: str, args: list[tuple[Any, ...]], what: str) -> list[Any]:
-        """Call a method of every shard and wait."""
-        ...
-
-    def submit(self, method: str, args: list[tuple[Any, ...]]) -> Any:
-        """Call a method of every shard without waiting; calls of a shard are done in order."""
-        ...
-
-    def gather(self, handle: Any, what: str) -> list[Any]:
-        """Wait for what `submit` began."""
-        ...
 
 
 class Progress(Protocol):
@@ -75,35 +45,13 @@ class Progress(Protocol):
 
 
 @dataclass
-class Settled:
-    """A block that has found its voltages, arm by arm."""
+class Lane:
+    """One fleet's place in the loop: the replicate it works on is its own."""
 
-    loads: list[StateLoad]
-    upper: list[Any]
-    v_pss_pu: NDArray[np.float64]
-    """Shape (n_arms, n_pss, steps): the voltages the shards solved at."""
-    moved_pu: float
-    """Largest difference between those and the grid's last answer."""
-    rounds: int
-    accepted: list[list[AcceptAnswer]]
-    """By arm and shard."""
-    log: BlockLog
-    """When who worked."""
-
-
-@dataclass
-class _ArmRounds:
-    """Where one arm's border iteration stands."""
-
-    asked_pu: NDArray[np.float64]
-    """PSS voltages that the shards are asked at, shape (n_pss, steps)."""
-    limit_pu: float = WIDE_LIMIT_PU
-    """Limit of the DTs in the round asked."""
-    number: int = 0
-    """Rounds answered."""
-    moved_pu: float = np.inf
-    load: Any = None
-    upper: Any = None
+    fleet: Fleet
+    last_checkpoint: float = 0.0
+    """When the last checkpoint was written. [s, monotonic clock]"""
+    checkpoint_cost_s: float = 0.0
 
 
 @dataclass
@@ -111,7 +59,8 @@ class Engine:
     """Drives one run. Everything it owns is small: PSS times steps."""
 
     points: list[PointPlan]
-    fleet: Fleet
+    fleets: list[Fleet]
+    """Each has all shards; replicates are dealt to them as they become free."""
     upper: Any
     layout: Layout
     scouts: Layout | None
@@ -127,31 +76,39 @@ class Engine:
     """Power bought under contracts; None: that of the whole state."""
     done: dict[BlockKey, Commit] = field(default_factory=dict)
     """Blocks committed by earlier attempts of this run."""
-    _last_checkpoint: float = 0.0
-    _checkpoint_cost_s: float = 0.0
     _finished: int = 0
     _guesses: dict[tuple[dt.date, int], NDArray[np.float64]] = field(default_factory=dict)
     _rounds: list[int] = field(default_factory=list)
 
     def run(self) -> None:
         """Simulate every block of every replicate of every sweep point that is not committed yet."""
-        for point in self.points:
-            for replicate in range(point.replicates):
-                self._run_replicate(point, replicate)
+        cases = ((point, replicate) for point in self.points for replicate in range(point.replicates))
+        work_together([(fleet, self._serve(Lane(fleet), cases)) for fleet in self.fleets])
         if self._rounds:
             self.manifest.rounds = {"mean": float(np.mean(self._rounds)), "most": float(max(self._rounds))}
 
-    def _run_replicate(self, point: PointPlan, replicate: int) -> None:
-        with Stopwatch(self.manifest.wall_s, "simulate"):
-            first, v_pss = self._begin_replicate(point, replicate)
+    def _serve(self, lane: Lane, cases: Iterator[tuple[PointPlan, int]]) -> Program[None]:
+        """One fleet's work: the next replicate that nobody has taken, until none is left."""
+        for point, replicate in cases:
+            yield from self._run_replicate(lane, point, replicate)
+
+    def _watch(self, phase: str) -> Stopwatch:
+        """Wall time of a phase, of which every fleet counts its share."""
+        return Stopwatch(self.manifest.wall_s, phase, 1.0 / len(self.fleets))
+
+    def _run_replicate(self, lane: Lane, point: PointPlan, replicate: int) -> Program[None]:
+        with self._watch("simulate"):
+            first, v_pss = self._begin_replicate(lane.fleet, point, replicate)
         for block in range(first):
             self._absorb(point, self.done[BlockKey("1block", point.index, replicate, block)].extra)
             self._finished += 1
-        self._last_checkpoint = time.monotonic()
+        lane.last_checkpoint = time.monotonic()
         for block in range(first, len(point.dates)):
-            v_pss = self._run_block(point, replicate, block, v_pss)
+            v_pss = yield from self._run_block(lane, point, replicate, block, v_pss)
 
-    def _begin_replicate(self, point: PointPlan, replicate: int) -> tuple[int, NDArray[np.float64] | None]:
+    def _begin_replicate(
+        self, fleet: Fleet, point: PointPlan, replicate: int
+    ) -> tuple[int, NDArray[np.float64] | None]:
         """First block to simulate and its guess of PSS voltages; the shards start from the newest whole checkpoint."""
         n_blocks = len(point.dates)
         if self._committed(point, replicate) == n_blocks:
@@ -159,10 +116,10 @@ class Engine:
         what = f"the start of replicate {replicate}"
         for first, restored in self._resume_points(point, replicate):
             checkpoint = list(restored.checkpoint) if restored else []
-            args = [(point.index, replicate, first, checkpoint)] * self.fleet.n_shards
+            args = [(point.index, replicate, first, checkpoint)] * fleet.n_shards
             try:
                 v_pss = read_voltages(self.storage, restored) if restored else None
-                self.fleet.call("begin_replicate", args, what)
+                fleet.call("begin_replicate", args, what)
             except CheckpointError as error:
                 LOG.warning("the checkpoint before block %d is not used: %s", first, error)
                 continue
@@ -188,16 +145,20 @@ class Engine:
         yield 0, None
 
     def _run_block(
-        self, point: PointPlan, replicate: int, block: int, v_guess: NDArray[np.float64] | None
-    ) -> NDArray[np.float64]:
+        self, lane: Lane, point: PointPlan, replicate: int, block: int, v_guess: NDArray[np.float64] | None
+    ) -> Program[NDArray[np.float64]]:
         began = time.perf_counter()
-        with Stopwatch(self.manifest.wall_s, "simulate"):
-            settled = self.settle(point, block, v_guess)
+        with self._watch("simulate"):
+            if v_guess is None:
+                v_guess = np.repeat(self._first_voltages(lane.fleet, point)[None], len(point.arms), axis=0)
+            border = Border(lane.fleet, self.upper, self.layout, self.reading_ids)
+            settled = yield from border.settle(point, block, v_guess)
+        self._rounds.append(settled.rounds)
         v_final = np.stack([result.v_pss_pu for result in settled.upper])
-        with Stopwatch(self.manifest.wall_s, "write"):
-            self._commit(point, replicate, block, settled, v_final)
+        with self._watch("write"):
+            yield from self._commit(lane, point, replicate, block, settled, v_final)
         self._finished += 1
-        steps = self.manifest.consumers * point.steps * len(point.arms)
+        steps = self.manifest.consumers * point.steps * len(point.arms) * len(self.fleets)
         rate = steps / (time.perf_counter() - began)
         memory_gib = self.manifest.peak_rss_bytes / 2**30
         detail = f"replicate {replicate}, {point.dates[block]:%d %b}, {rate / 1e6:.1f} million consumer-steps/s"
@@ -208,92 +169,25 @@ class Engine:
     def _total(self) -> int:
         return sum(len(point.dates) * point.replicates for point in self.points)
 
-    def settle(self, point: PointPlan, block: int, v_guess: NDArray[np.float64] | None) -> Settled:
-        """Iterate the border of one block to `BORDER_TOLERANCE_PU`, arm by arm in turn.
-
-        The first round solves every LV network once; then its equivalents follow the voltage. If the border is to be
-        exact, LV networks are solved again from the second round on, wherever their voltage moved.
-
-        While the grid above is solved for one arm, the shards already work on the next; of an arm that has settled
-        they take what they need and let its solutions go. Arms do not touch each other, so the order of work changes no
-        bit.
-        """
-        last_limit_pu = EXACT_LIMIT_PU if point.exact_border else WIDE_LIMIT_PU
-        n_arms = len(point.arms)
-        if v_guess is None:
-            v_guess = np.repeat(self._first_voltages(point)[None], n_arms, axis=0)
-        rounds, log = [_ArmRounds(v_guess[arm]) for arm in range(n_arms)], BlockLog()
-        waiting, asked = deque(range(n_arms)), deque[tuple[int, Any]]()
-        accepting: dict[int, Any] = {}
-        while waiting or asked:
-            while waiting and len(asked) < ARMS_IN_FLIGHT:
-                arm = waiting.popleft()
-                asked.append((arm, self._ask(block, arm, rounds[arm])))
-            arm, handle = asked.popleft()
-            answers = [shard[0] for shard in self.fleet.gather(handle, f"the feeders of block {block}")]
-            state = rounds[arm]
-            state.number += 1
-            log.shards("shards", arm, state.number, (answer.work for answer in answers))
-            with log.above(arm, state.number):
-                state.load = compose(self.layout, answers, state.asked_pu)
-                hold = state.number > FREE_ROUNDS
-                state.upper = solve_above(self.upper, state.load, state.asked_pu, state.upper, hold=hold)
-            answer = state.upper.v_pss_pu
-            state.moved_pu = float(np.nanmax(np.abs(answer - state.asked_pu)))
-            settled = state.moved_pu <= BORDER_TOLERANCE_PU and state.limit_pu == last_limit_pu
-            if not settled and state.number < MOST_ROUNDS:
-                state.limit_pu = last_limit_pu
-                state.asked_pu = np.where(np.isfinite(answer), answer, state.asked_pu)
-                asked.append((arm, self._ask(block, arm, state)))
-            else:
-                accepting[arm] = self._accept(block, arm, answer)
-        accepted = [
-            self.fleet.gather(accepting[arm], f"the end of block {block}, arm {arm + 1}") for arm in range(n_arms)
-        ]
-        for arm, told in enumerate(accepted):
-            log.shards("accept", arm, rounds[arm].number, (answer.work for answer in told))
-        most = max(state.number for state in rounds)
-        moved = max(state.moved_pu for state in rounds)
-        self._rounds.append(most)
-        LOG.info("block %d: %d rounds, last move %.1e pu", block, most, moved)
-        asked_pu = np.stack([state.asked_pu for state in rounds])
-        return Settled(
-            [state.load for state in rounds], [state.upper for state in rounds], asked_pu, moved, most, accepted, log
-        )
-
-    def _first_voltages(self, point: PointPlan) -> NDArray[np.float64]:
+    def _first_voltages(self, fleet: Fleet, point: PointPlan) -> NDArray[np.float64]:
         """PSS voltages that the first block of a replicate begins with; the same for all replicates and arms."""
         if self.scouts is None:
             voltages: NDArray[np.float64] = self.upper.voltages(point.steps)
             return voltages
         key = (point.dates[0], point.steps)
         if key not in self._guesses:
-            self._guesses[key] = first_voltages(self.fleet, self.scouts, self.upper, *key)
+            self._guesses[key] = first_voltages(fleet, self.scouts, self.upper, *key)
         return self._guesses[key]
 
-    def _ask(self, block: int, arm: int, state: _ArmRounds) -> Any:
-        """Send one arm's round to the shards, without waiting."""
-        v = state.asked_pu[None]
-        args = [
-            (BlockQuestion(block, (arm,), np.ascontiguousarray(v[:, rows]), state.number == 0, state.limit_pu),)
-            for rows in self.layout.owned_pss
-        ]
-        return self.fleet.submit("solve", args)
-
-    def _accept(self, block: int, arm: int, v_pss_pu: NDArray[np.float64]) -> Any:
-        """Tell the shards that an arm has settled, and the grid's last answer, without waiting."""
-        args = [(block, arm, np.ascontiguousarray(v_pss_pu[rows]), self.reading_ids) for rows in self.layout.owned_pss]
-        return self.fleet.submit("accept", args)
-
     def _commit(
-        self, point: PointPlan, replicate: int, block: int, settled: Settled, v_final: NDArray[np.float64]
-    ) -> None:
+        self, lane: Lane, point: PointPlan, replicate: int, block: int, settled: Settled, v_final: NDArray[np.float64]
+    ) -> Program[None]:
         key = BlockKey("1block", point.index, replicate, block)
-        with_checkpoint = self._checkpoint_due(point, block)
+        with_checkpoint = self._checkpoint_due(lane, point, block)
         stem = f"p{point.index:03d}-r{replicate:04d}-b{block:05d}"
         began = time.monotonic()
-        args = [(block, stem, with_checkpoint, self.reading_ids)] * self.fleet.n_shards
-        answers: list[CommitAnswer] = self.fleet.call("commit", args, f"the tables of block {block}")
+        args = [(block, stem, with_checkpoint, self.reading_ids)] * lane.fleet.n_shards
+        answers: list[CommitAnswer] = yield Wait(lane.fleet.submit("commit", args), f"the tables of block {block}")
         settled.log.shards("commit", 0, settled.rounds, (answer.work for answer in answers))
         self._note_processes(answers)
         files = [record for answer in answers for record in answer.files]
@@ -304,8 +198,8 @@ class Engine:
         if with_checkpoint:
             checkpoint = [record for answer in answers for record in answer.checkpoint]
             checkpoint.append(write_voltages(self.storage, f"checkpoints/{stem}-a{self.attempt:06d}-driver", v_final))
-            self._checkpoint_cost_s = max(time.monotonic() - began, 1e-3)
-            self._last_checkpoint = time.monotonic()
+            lane.checkpoint_cost_s = max(time.monotonic() - began, 1e-3)
+            lane.last_checkpoint = time.monotonic()
         extra = self._summary(point, replicate, block, settled)
         commit = Commit(key, self.attempt, tuple(files), tuple(checkpoint), extra)
         write_commit(self.storage, commit)
@@ -322,15 +216,16 @@ class Engine:
         self.manifest.peak_rss_bytes = max(self.manifest.peak_rss_bytes, peak)
         self.manifest.storage_retries = sum(retries for _, retries in told.values())
 
-    def _checkpoint_due(self, point: PointPlan, block: int) -> bool:
+    def _checkpoint_due(self, lane: Lane, point: PointPlan, block: int) -> bool:
         if block + 1 >= len(point.dates):
             return False
-        return time.monotonic() - self._last_checkpoint >= self._checkpoint_cost_s / CHECKPOINT_SHARE
+        return time.monotonic() - lane.last_checkpoint >= lane.checkpoint_cost_s / CHECKPOINT_SHARE
 
     def _forget_old_checkpoints(self, point: PointPlan, replicate: int, block: int, commit: Commit) -> None:
-        """Keep the last two checkpoints of the run; the rest, and those of finished replicates, go."""
+        """Keep the last two checkpoints of a replicate; the rest go, and all when it is finished."""
         self.done[commit.key] = commit
-        with_checkpoint = [key for key in sorted(self.done) if self.done[key].checkpoint]
+        own = [key for key in sorted(self.done) if (key.point, key.replicate) == (point.index, replicate)]
+        with_checkpoint = [key for key in own if self.done[key].checkpoint]
         last = block + 1 == len(point.dates)
         for key in with_checkpoint if last else with_checkpoint[:-CHECKPOINTS_KEPT]:
             for record in self.done[key].checkpoint:

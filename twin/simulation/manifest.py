@@ -58,6 +58,9 @@ class Manifest:
     storage_retries: int = 0
     """Storage calls that failed and were made again, in this attempt."""
     shards: int = 1
+    """Of every fleet."""
+    fleets: int = 1
+    """Whole sets of shards, which work on different replicates and sweep points at once."""
     backend: str = "local"
     months_complete: bool = False
     left_out: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -133,14 +136,14 @@ def process_usage() -> Usage:
 
 
 class Stopwatch:
-    """Adds wall time to one entry of a dict: ``with Stopwatch(manifest.wall_s, "build"): ...``."""
+    """Adds wall time, or a share of it, to one entry of a dict: ``with Stopwatch(manifest.wall_s, "build"): ...``."""
 
-    def __init__(self, into: dict[str, float], key: str) -> None:
-        self.into, self.key = into, key
+    def __init__(self, into: dict[str, float], key: str, share: float = 1.0) -> None:
+        self.into, self.key, self.share = into, key, share
 
     def __enter__(self) -> Stopwatch:
         self.began = time.perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.into[self.key] = self.into.get(self.key, 0.0) + time.perf_counter() - self.began
+        self.into[self.key] = self.into.get(self.key, 0.0) + self.share * (time.perf_counter() - self.began)

@@ -10,28 +10,30 @@ from twin.scenario.schema import Scenario
 from twin.scenario.zones import tariff_zones
 from twin.simulation.manifest import Manifest
 from twin.simulation.plan import month_end
-from twin.simulation.prepare import build_grid, specs_for
+from twin.simulation.prepare import Workers, build_grid, specs_for
 
 MIB = 2**20
 
 
-def prediction(scenario: Scenario, n_shards: int) -> dict[str, str]:
+def prediction(scenario: Scenario, workers: Workers) -> dict[str, str]:
     """Time, memory and output of a run, as text by name: what the dry run prints."""
     _, state, selection = build_grid(scenario)
-    shards = 1 if scenario.grid.is_own else len(specs_for(state, selection, n_shards))
-    numbers = predicted_numbers(scenario, state, selection, shards)
+    n_fleets, n_each = (1, 1) if scenario.grid.is_own else workers.divided(scenario, selection, state)
+    numbers = predicted_numbers(scenario, state, selection, len(specs_for(state, selection, n_each)), n_fleets)
     return {
         "consumers simulated": f"{numbers['consumers']:,.0f}",
         "consumer-steps": f"{numbers['consumer_steps']:,.0f}",
         "cases": f"{numbers['cases']:,.0f}",
-        "shards": f"{numbers['shards']:,.0f}",
+        "shards": f"{numbers['shards']:,.0f}" + (f" in each of {n_fleets} fleets" if n_fleets > 1 else ""),
         "wall time": f"about {numbers['wall_s']:,.0f} s after compilation",
         "memory": f"about {numbers['memory_bytes'] / MIB:,.0f} MiB in all processes",
         "output": f"about {numbers['output_bytes'] / MIB:,.0f} MiB",
     }
 
 
-def predicted_numbers(scenario: Scenario, state: StateGrid, selection: Selection, n_shards: int) -> dict[str, float]:
+def predicted_numbers(
+    scenario: Scenario, state: StateGrid, selection: Selection, n_shards: int, n_fleets: int
+) -> dict[str, float]:
     """The same as numbers, for a grid that is built: what the manifest keeps. Rates are in ``twin/data/rates.yaml``."""
     rates = {name: entry["value"] for name, entry in read_yaml("rates").items()}
     consumers = float(state.feeders.n_consumers[selection.simulated].sum() + len(state.ht))
@@ -39,12 +41,12 @@ def predicted_numbers(scenario: Scenario, state: StateGrid, selection: Selection
     cases = float(scenario.n_cases)
     case_days = cases * len(scenario.dates)
     steps = consumers * case_days * scenario.steps
-    per_shard = consumers * rates["build_ns_per_consumer"] + steps * rates["ns_per_consumer_step"]
+    per_shard = consumers * rates["build_ns_per_consumer"] + steps * rates["ns_per_consumer_step"] / n_fleets
     is_own = scenario.grid.is_own
     once = rates["own_once_s" if is_own else "once_s"] + rates["once_s_per_case"] * cases
     above_s = 0.0 if is_own else rates["upper_s_per_case_day"] * case_days
-    memory = rates["process_bytes"] * (n_shards + 1)
-    memory += consumers * (rates["bytes_per_consumer"] + rates["state_bytes_per_arm"] * arms)
+    memory = rates["process_bytes"] * (n_shards * n_fleets + 1)
+    memory += n_fleets * consumers * (rates["bytes_per_consumer"] + rates["state_bytes_per_arm"] * arms)
     return {
         "consumers": consumers,
         "consumer_steps": steps,

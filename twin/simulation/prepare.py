@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from twin.powerflow.upper import UpperGrid
 from twin.results.storage import FileRecord
 from twin.scenario.schema import Scenario
 from twin.simulation.border import N_STRATA, Layout
+from twin.simulation.fleets import fleets_for
 from twin.simulation.manifest import Usage
 from twin.simulation.messages import BuildAnswer
 from twin.simulation.own_border import FixedSources
@@ -54,6 +55,7 @@ class Prepared:
     upper: UpperGrid | FixedSources
     """The solver of the grid above."""
     backend: Any
+    """The first fleet of shards."""
     consumers: int
     reading_ids: NDArray[np.int64]
     static_files: list[FileRecord]
@@ -67,6 +69,13 @@ class Prepared:
     contracted_mw: float | None = None
     """Power bought under contracts; None: that of the whole state."""
     synthetic: list[str] = field(default_factory=lambda: list(SYNTHETIC))
+    others: list[Any] = field(default_factory=list)
+    """Further fleets, which hold the same population."""
+
+    @property
+    def fleets(self) -> list[Any]:
+        """All fleets of shards."""
+        return [self.backend, *self.others]
 
     @property
     def is_state(self) -> bool:
@@ -95,10 +104,15 @@ class Prepared:
     def close(self) -> list[Usage]:
         """Ask the shards' processes what they used, and let them go."""
         try:
-            usage: list[Usage] = self.backend.call("usage", [()] * self.backend.n_shards, "usage")
+            usage = [one for fleet in self.fleets for one in fleet.call("usage", [()] * fleet.n_shards, "usage")]
         finally:
-            self.backend.close()
+            self.abandon()
         return usage
+
+    def abandon(self) -> None:
+        """Let the shards go as they are."""
+        for fleet in self.fleets:
+            fleet.close()
 
 
 def resolve_of(scenario: Scenario) -> Any:
@@ -128,34 +142,53 @@ def specs_for(state: StateGrid, selection: Selection, n_shards: int) -> list[Sha
     return [ShardSpec(index, rows, index == 0) for index, rows in enumerate(parts)]
 
 
+@dataclass(frozen=True)
+class Workers:
+    """How many shards there are CPUs for, and into how many fleets the user wants them divided (None: choose)."""
+
+    n: int
+    fleets: int | None = None
+
+    def divided(self, scenario: Scenario, selection: Selection, state: StateGrid) -> tuple[int, int]:
+        """Fleets, and shards of each."""
+        cases = len(scenario.points()) * scenario.experiment.replicates
+        n_pss = len(np.unique(state.feeders.pss[selection.simulated]))
+        n_fleets = fleets_for(self.fleets, self.n, cases, n_pss)
+        return n_fleets, self.n // n_fleets
+
+
 def prepare(
     scenario: Scenario,
     folder: RunFolder,
-    n_shards: int,
+    workers: Workers,
     make_backend: Callable[[Sequence[ShardSpec], Shared], Any],
     tables: Sequence[str],
 ) -> Prepared:
-    """Build everything and start the shards, which will write the named tables."""
+    """Build everything and start the shards, which will write the named tables; the first fleet those of consumers."""
     if scenario.grid.is_own:
         return prepare_own(scenario, folder, make_backend, tables)
     points = plans(scenario)
     design_kw, state, selection = build_grid(scenario)
+    n_fleets, n_shards = workers.divided(scenario, selection, state)
     specs = specs_for(state, selection, n_shards)
     shared = Shared(points, state, selection, design_kw, folder.storage, folder.attempt, frozenset(tables))
-    backend = make_backend(specs, shared)
     with ExitStack() as closing:
-        closing.callback(backend.close)
-        building = backend.submit("build", [()] * backend.n_shards)
+        fleets, building = [], []
+        for number in range(n_fleets):
+            fleets.append(make_backend(specs, replace(shared, fleet=number)))
+            closing.callback(fleets[-1].close)
+            building.append(fleets[-1].submit("build", [()] * fleets[-1].n_shards))
         above = build_upper(state)
-        built: list[BuildAnswer] = backend.gather(building, "the population")
+        answers = [fleet.gather(one, "the population") for fleet, one in zip(fleets, building, strict=True)]
         closing.pop_all()
+    built: list[BuildAnswer] = answers[0]
     reading_ids = choose_readings([answer.reading_candidates for answer in built], scenario.output.readings.consumers)
     consumers = sum(answer.consumers for answer in built)
     LOG.info("%d consumers, %.0f bytes each", consumers, sum(a.bytes_static for a in built) / max(consumers, 1))
     return Prepared(
         scenario=scenario, points=points, state=state, selection=selection,
         layout=layout_of(state, selection, specs, built), scouts=scout_layout_of(state, selection, specs, built),
-        upper=above.grid, above=above, backend=backend, consumers=consumers,
+        upper=above.grid, above=above, backend=fleets[0], others=fleets[1:], consumers=consumers,
         reading_ids=reading_ids, static_files=[record for answer in built for record in answer.files],
         assumed=assumed_numbers(points), network=_network(above), stations=_stations(state),
     )  # fmt: skip

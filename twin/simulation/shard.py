@@ -82,6 +82,8 @@ class Shared:
     """Tables that the scenario asks for."""
     own: OwnGrid | None = None
     """A network of the user's, which ``state`` describes."""
+    fleet: int = 0
+    """Which fleet; the first writes the tables of consumers, which are the same in all."""
 
 
 class Shard:
@@ -109,7 +111,7 @@ class Shard:
         return socket.gethostname(), os.getpid(), latest_attempt(self.shared.storage) >= self.shared.attempt
 
     def build(self) -> BuildAnswer:
-        """Build the population and write the tables of its consumers."""
+        """Build the population; in the first fleet, write the tables of its consumers."""
         began = time.perf_counter()
         shared = self.shared
         self.population = build_population(
@@ -117,7 +119,7 @@ class Shard:
         )
         self.solver = BlockSolver(self.population, shared.points[0].steps)
         stem = f"s{self.spec.owned_pss[0]:05d}-a{shared.attempt:06d}"
-        files = static_files(shared, stem, self.population)
+        files = static_files(shared, stem, self.population) if shared.fleet == 0 else []
         population = self.population
         return BuildAnswer(
             consumers=len(population.consumers),

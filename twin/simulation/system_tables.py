@@ -21,7 +21,7 @@ from twin.simulation.plan import PointPlan
 from twin.units import KW_PER_MW, MINUTES_PER_DAY
 
 if TYPE_CHECKING:
-    from twin.simulation.engine import Settled
+    from twin.simulation.settling import Settled
 
 
 def interval_starts(date: dt.date, steps: int) -> NDArray[np.datetime64]:
