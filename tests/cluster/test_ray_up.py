@@ -108,6 +108,8 @@ def test_a_stopped_job_says_how_to_resume_and_exit_codes_are_kept(cluster, monke
     where = ["--address", "http://127.0.0.1:8265"]
     submit = ["job", "submit", *where, "--working-dir", ".", "--submission-id"]
     run = ["--", "python", "-m", "twin", "run"]
+    started = ["job", "submit", *where, "--no-wait", "--", "true"]
+    wait_until(lambda: ray(*started).returncode == 0, "the job agent, which starts after the head")
     wrong = ray(*submit, "wrong", *run, "scenarios/nothing.yaml")
     assert "exit code 2" in wrong.stdout + wrong.stderr
     tiny = [*run, "scenarios/ci_tiny.yaml", "--set", "time.days=2", "--out", "/root/runs/job"]
