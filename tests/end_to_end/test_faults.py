@@ -160,10 +160,10 @@ def stopped(tmp_path_factory):
     out = tmp_path_factory.mktemp("run") / "stopped"
     commit = Engine._commit
 
-    def stop_before_the_last(self, point, replicate, block, *args):
+    def stop_before_the_last(self, lane, point, replicate, block, *args):
         if block == 2:
             raise KeyboardInterrupt
-        commit(self, point, replicate, block, *args)
+        return commit(self, lane, point, replicate, block, *args)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("twin.simulation.engine.CHECKPOINT_SHARE", 1e9)

@@ -182,10 +182,10 @@ def test_a_run_of_parts_is_the_same_run(village, tmp_path):
     loaded, out = load_scenario(JSON), tmp_path / "resumed"
     real = Engine._run_block
 
-    def stop_at_the_second(self, point, replicate, block, v_guess):
+    def stop_at_the_second(self, lane, point, replicate, block, v_guess):
         if block == 1:
             raise KeyboardInterrupt
-        return real(self, point, replicate, block, v_guess)
+        return real(self, lane, point, replicate, block, v_guess)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Engine, "_run_block", stop_at_the_second)
