@@ -5,7 +5,7 @@ import pytest
 from tests.runs import TINY, manifest, twin
 from twin.results.reader import open_run
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900), pytest.mark.xdist_group("ray")]
 
 
 def test_two_shards_compile_no_kernel_twice(tmp_path, monkeypatch):

@@ -16,7 +16,8 @@ from tests.cluster.nodes import RAY, wait_until
 from tests.runs import ROOT, run_local
 from twin.results.reader import open_run
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900), pytest.mark.xdist_group("ray")]
+"""A job agent needs a port that other clusters on the machine want too, so these and other clusters take turns."""
 HOME = Path("/root")
 CHANGES = {
     "192.0.2.10 ": "127.0.0.1 ",
