@@ -102,6 +102,9 @@ def test_ray_submit_runs_and_results_are_fetched(cluster, tmp_path):
     fetched = ray("rsync-down", config, "/root/runs/tiny/", str(tmp_path / "tiny"))
     assert fetched.returncode == 0, fetched.stderr
     assert open_run(str(tmp_path / "tiny")).digest() == run_local(tmp_path / "here").digest()
+    # The home is new, so no kernel was there: one of the two shards compiled them, and a later run finds them.
+    assert "1 shard waits for the kernels of another" in (tmp_path / "tiny" / "log.txt").read_text()
+    assert len(list(in_home(cluster, ".cache/twin/kernels").glob("compiled-*"))) == 1
 
 
 def test_a_stopped_job_says_how_to_resume_and_exit_codes_are_kept(cluster, monkeypatch):
