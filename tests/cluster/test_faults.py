@@ -13,7 +13,7 @@ from tests.cluster.nodes import Cluster, Driver, free_port, wait_until
 from tests.runs import ROOT, TINY, manifest, run_local, twin
 from twin.results.reader import open_run
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.timeout(900)
 THREE_DAYS = ("--set", "time.days=3")
 
 

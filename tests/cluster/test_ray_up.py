@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.nodes import RAY, wait_until
+from tests.cluster.nodes import RAY, free_port, wait_until
 from tests.runs import ROOT, run_local
 from twin.results.reader import open_run
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900), pytest.mark.xdist_group("ray")]
-"""A job agent needs a port that other clusters on the machine want too, so these and other clusters take turns."""
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 HOME = Path("/root")
 CHANGES = {
     "192.0.2.10 ": "127.0.0.1 ",
@@ -25,10 +24,10 @@ CHANGES = {
     "ssh_user: ubuntu": "ssh_user: root",
     "min_workers: 2 ": "min_workers: 0 ",
     "max_workers: 2 ": "max_workers: 0 ",
-    "--num-cpus=0": "--num-cpus=2",
+    "--num-cpus=0": f"--num-cpus=2 --dashboard-agent-listen-port={free_port()}",
     "python3 -m venv": f"{sys._base_executable} -m venv",
 }
-"""What the file asks its reader to change, and the Python that the tests run on."""
+"""What the file asks its reader to change, the Python that the tests run on, and a port that other Rays do not want."""
 
 
 def serve_ssh(folder):
