@@ -19,7 +19,7 @@ RAY = [sys.executable, "-m", "ray.scripts.scripts"]
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port that nobody listens on; others, or what a killed driver left behind, may hold the default ones of Ray."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -31,6 +31,16 @@ def wait_until(ready: Callable[[], object], what: str, limit_s: float = 240.0) -
     while not ready():
         assert time.monotonic() < limit, f"waited {limit_s:.0f} s for {what}"
         time.sleep(0.05)
+
+
+def wait_for_job_agent(address: str) -> None:
+    """Submit a job that does nothing until the cluster's job agent takes it: it starts some seconds after the head."""
+    probe = [*RAY, "job", "submit", "--address", address, "--no-wait", "--", "true"]
+
+    def taken() -> bool:
+        return subprocess.run(probe, cwd=ROOT, capture_output=True, timeout=120, check=False).returncode == 0
+
+    wait_until(taken, "the job agent, which starts after the head")
 
 
 class Cluster:

@@ -3,7 +3,6 @@
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.nodes import RAY, free_port, wait_for_job_agent
 from tests.runs import ROOT, TINY, manifest, run_local, twin
 from twin.results.reader import open_run
 
@@ -104,41 +104,22 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path):
     assert manifest(out)["status"] == "interrupted"
 
 
-def free_port() -> int:
-    """A port that nobody listens on; Ray's own defaults may be held by what a killed driver left behind."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for_agent(probe: list[str]) -> None:
-    """Submit a job that does nothing until the cluster's job agent takes it: it starts some seconds after the head."""
-    limit = time.monotonic() + 180
-    while True:
-        tried = subprocess.run(probe, capture_output=True, text=True, timeout=120, check=False)
-        if tried.returncode == 0:
-            return
-        assert time.monotonic() < limit, tried.stderr
-        time.sleep(2.0)
-
-
 @pytest.fixture(scope="module")
 def cluster():
     """A Ray cluster on this machine with its job server, its clients told its token."""
     secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     os.environ.update(secret)
-    ray = [sys.executable, "-m", "ray.scripts.scripts"]
     gcs, port = free_port(), free_port()
     flags = f"--head --port={gcs} --num-cpus=2 --node-ip-address=127.0.0.1 --disable-usage-stats"
     board = f"--include-dashboard=true --dashboard-host=127.0.0.1 --dashboard-port={port}"
     board += f" --dashboard-agent-listen-port={free_port()}"
-    start = [*ray, "start", *flags.split(), *board.split()]
+    start = [*RAY, "start", *flags.split(), *board.split()]
     begun = subprocess.run(start, capture_output=True, text=True, timeout=180, check=False)
     assert begun.returncode == 0, begun.stdout + begun.stderr
     address = f"http://127.0.0.1:{port}"
-    wait_for_agent([*ray, "job", "submit", "--address", address, "--no-wait", "--", "true"])
+    wait_for_job_agent(address)
     yield address, f"127.0.0.1:{gcs}"
-    subprocess.run([*ray, "stop", "--force"], capture_output=True, timeout=120, check=False)
+    subprocess.run([*RAY, "stop", "--force"], capture_output=True, timeout=120, check=False)
     for name in secret:
         del os.environ[name]
 
@@ -146,7 +127,7 @@ def cluster():
 def test_joins_a_cluster_and_runs_as_a_submitted_job(cluster, undisturbed, tmp_path):
     board, address = cluster
     out = tmp_path / "job"
-    submit = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", board, "--", sys.executable,
+    submit = [*RAY, "job", "submit", "--address", board, "--", sys.executable,
               "-m", "twin", "run", str(TINY), "--set", TWO_DAYS[0], "--out", str(out), "--shards", "2"]  # fmt: skip
     done = subprocess.run(submit, capture_output=True, text=True, timeout=600, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr

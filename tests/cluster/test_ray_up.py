@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.nodes import RAY, free_port, wait_until
+from tests.cluster.nodes import RAY, free_port, wait_for_job_agent, wait_until
 from tests.runs import ROOT, run_local
 from twin.results.reader import open_run
 
@@ -108,11 +108,11 @@ def test_ray_submit_runs_and_results_are_fetched(cluster, tmp_path):
 
 def test_a_stopped_job_says_how_to_resume_and_exit_codes_are_kept(cluster, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    where = ["--address", "http://127.0.0.1:8265"]
+    address = "http://127.0.0.1:8265"
+    where = ["--address", address]
     submit = ["job", "submit", *where, "--working-dir", ".", "--submission-id"]
     run = ["--", "python", "-m", "twin", "run"]
-    started = ["job", "submit", *where, "--no-wait", "--", "true"]
-    wait_until(lambda: ray(*started).returncode == 0, "the job agent, which starts after the head")
+    wait_for_job_agent(address)
     wrong = ray(*submit, "wrong", *run, "scenarios/nothing.yaml")
     assert "exit code 2" in wrong.stdout + wrong.stderr
     tiny = [*run, "scenarios/ci_tiny.yaml", "--set", "time.days=2", "--out", "/root/runs/job"]

@@ -8,7 +8,7 @@ import pytest
 
 from twin.simulation import settling as module
 from twin.simulation.border import BORDER_TOLERANCE_PU, EXACT_LIMIT_PU, MOST_ROUNDS, WIDE_LIMIT_PU, Layout
-from twin.simulation.fleets import work_alone
+from twin.simulation.fleets import work_together
 from twin.simulation.messages import N_Q, AcceptAnswer, ArmAnswer, Q
 from twin.simulation.settling import Border
 
@@ -80,7 +80,13 @@ def border(above):
 
 def settle(border, arms, *, exact):
     point = SimpleNamespace(arms=arms, exact_border=exact)
-    return work_alone(border.fleet, border.settle(point, 0, np.ones((len(arms), 1, STEPS))))
+    settled = []
+
+    def keep():
+        settled.append((yield from border.settle(point, 0, np.ones((len(arms), 1, STEPS)))))
+
+    work_together([(border.fleet, keep())])
+    return settled[0]
 
 
 def test_the_border_settles_at_the_hand_solution():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from twin.simulation.fleets import Wait, fleets_for, work_alone, work_together
+from twin.simulation.fleets import Wait, fleets_for, work_together
 
 
 class Slow:
@@ -31,15 +31,16 @@ def serve(fleet, cases, done):
         done.append((fleet.name, case, answers))
 
 
-def test_a_program_alone_is_sent_its_answers_and_returns():
-    def program(fleet):
+def test_a_program_alone_is_sent_its_answers():
+    def program(fleet, got):
         first = yield Wait(fleet.submit("a", [1, 2]), "a")
         second = yield Wait(fleet.submit("b", [3]), "b")
-        return first + second
+        got += first + second
 
-    log = []
+    log, got = [], []
     fleet = Slow(5, log, "one")
-    assert work_alone(fleet, program(fleet)) == [1, 2, 3]
+    work_together([(fleet, program(fleet, got))])
+    assert got == [1, 2, 3]
     assert log == ["one a", "one b"]
 
 

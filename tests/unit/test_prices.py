@@ -18,7 +18,6 @@ from twin.economics.prices import (
     consumer_prices,
     consumer_state_prices,
     count_prices,
-    count_prices_by_group,
     marginal_prices,
     plans,
     price_counts,
@@ -155,18 +154,22 @@ def test_rows_of_the_prices_table():
     columns = consumers(["ds1"] * 4 + ["irrigation_rural"], flags=[SMART, SMART, SMART, 0, 0])
     kwh = np.array([[30, 30, 24], [30, 30, 24], [100, 100, 60], [10, 10, 10], [100, 100, 0]])
     income = np.array([1, 1, 1, 1, 0])
-    weight = np.array([10.0, 20.0, 30.0, 40.0, 5.0])
+    alike = np.repeat(np.arange(5), [10, 20, 30, 40, 5])
     both, halves = price_counts(16, 3), price_counts(16, 3)
     wh = kwh * 1000
-    count_prices(RATES, columns, income, wh, weight, both)
-    for part in (slice(0, 2), slice(2, 5)):
-        piece = type(columns)(*(column[part] for column in columns))
-        count_prices(RATES, piece, income[part], wh[part], weight[part], halves)
+
+    def count(rows, group, into):
+        piece = type(columns)(*(column[rows] for column in columns))
+        count_prices(RATES, piece, income[rows], wh[rows], np.broadcast_to(group, len(rows)), into)
+
+    count(alike, 0, [both])
+    for part in (alike[:30], alike[30:]):
+        count(part, 0, [halves])
     assert all((a == b).all() for a, b in zip(both, halves, strict=True))
     groups = [price_counts(16, 3), price_counts(16, 3)]
-    count_prices_by_group(RATES, columns, income, wh, np.array([0, 1, 0, 1, 1]), groups)
+    count(np.arange(5), np.array([0, 1, 0, 1, 1]), groups)
     alone = price_counts(16, 3)
-    count_prices(RATES, columns, income, wh, np.array([1.0, 0.0, 1.0, 0.0, 0.0]), alone)
+    count(np.array([0, 2]), 0, [alone])
     assert all((a == b).all() for a, b in zip(groups[0], alone, strict=True))
     assert groups[1].weight.sum() == 3.0
     rows = price_rows("tod", ARM, RATES, ZONES, both)

@@ -276,51 +276,25 @@ def count_prices(
     columns: BillColumns,
     income_class: NDArray[np.integer],
     month_wh: NDArray[np.int64],
-    weight: NDArray[np.float64],
-    counts: PriceCounts,
-) -> None:
-    """Add consumers to ``counts``; arrays of shape (n,), ``month_wh`` (n, zones) of the projected month. [Wh]"""
-    plan, is_free = _plans_and_free_zones(rates, columns, month_wh)
-    _count(columns.category, income_class, plan, is_free, weight, counts)
-
-
-def count_prices_by_group(
-    rates: RateTable,
-    columns: BillColumns,
-    income_class: NDArray[np.integer],
-    month_wh: NDArray[np.int64],
     group: NDArray[np.int64],
     counts: list[PriceCounts],
 ) -> None:
-    """Add consumers, each with weight 1, to the counts of their ``group``, shape (n,); else as `count_prices`."""
-    plan, is_free = _plans_and_free_zones(rates, columns, month_wh)
-    for code in np.unique(group):
-        rows = np.flatnonzero(group == code)
-        ones = np.ones(len(rows))
-        _count(columns.category[rows], income_class[rows], plan[rows], is_free[rows], ones, counts[code])
+    """Add consumers to the counts of their ``group``; arrays of shape (n,).
 
-
-def _plans_and_free_zones(
-    rates: RateTable, columns: BillColumns, month_wh: NDArray[np.int64]
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Each consumer's plan, shape (n,), and the zones in which one more kWh costs nothing, shape (n, zones)."""
+    ``month_wh``, shape (n, zones), is the projected month. [Wh]
+    """
     n, n_zones = month_wh.shape
     plan, seen, state = np.empty(n, np.uint8), np.empty((n, n_zones)), np.empty(n, np.uint8)
     plans(rates, columns, plan)
     consumer_prices(rates, columns, month_wh, seen, state)
-    return plan, seen == 0.0
-
-
-def _count(
-    category: NDArray[np.uint8], income_class: NDArray[np.integer], plan: NDArray[np.uint8],
-    is_free: NDArray[np.bool_], weight: NDArray[np.float64], counts: PriceCounts,
-) -> None:  # fmt: skip
-    group = category.astype(np.int64) * _CLASSES + income_class
-    size = counts.zero.shape[0] * _CLASSES
-    counts.weight[:] += np.bincount(group * 3 + plan, weight, 3 * size).reshape(counts.weight.shape)
-    for zone in range(counts.zero.shape[2]):
-        is_zero = np.bincount(group, weight * is_free[:, zone], size)
-        counts.zero[:, :, zone] += is_zero.reshape(-1, _CLASSES)
+    cell = columns.category.astype(np.int64) * _CLASSES + income_class
+    for code in np.unique(group):
+        rows, into = group == code, counts[code]
+        size = into.zero.shape[0] * _CLASSES
+        into.weight[:] += np.bincount(cell[rows] * 3 + plan[rows], minlength=3 * size).reshape(into.weight.shape)
+        for zone in range(n_zones):
+            is_zero = np.bincount(cell[rows], seen[rows, zone] == 0.0, size)
+            into.zero[:, :, zone] += is_zero.reshape(-1, _CLASSES)
 
 
 def price_rows(arm_name: str, arm: ArmTariff, rates: RateTable, zones: Zones, counts: PriceCounts) -> list[PriceRow]:

@@ -49,17 +49,6 @@ Program = Generator[Wait, list[Any], T]
 """Work of one fleet: yields what it waits for, is sent the answers."""
 
 
-def work_alone(fleet: Fleet, program: Program[T]) -> T:
-    """Run one program to its end, and return what it returns."""
-    try:
-        wait = next(program)
-        while True:
-            wait = program.send(fleet.gather(wait.handle, wait.what))
-    except StopIteration as end:
-        result: T = end.value
-        return result
-
-
 def work_together(programs: list[tuple[Fleet, Program[None]]]) -> None:
     """Run all programs to their ends, each on its fleet, going on with whichever has its answers."""
     waiting = deque[tuple[Fleet, Program[None], Wait]]()

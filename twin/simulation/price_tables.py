@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from twin.datapack import categories, kinds
-from twin.economics.prices import PriceCounts, count_prices_by_group, price_counts, price_rows
+from twin.economics.prices import PriceCounts, count_prices, price_counts, price_rows
 from twin.grid.state import N_STRATA, StateGrid
 from twin.grid.strata import Selection
 from twin.results.schema import arrow_schema
@@ -63,7 +63,7 @@ def count_shard(world: ReplicateWorld, solver: BlockSolver, group: NDArray[np.in
         month_wh = np.rint(expected_kwh[chunk] * (days * WH_PER_KWH)).astype(np.int64)
         own, income_class = rows_of(columns, chunk), income[consumers.kind[chunk]]
         for arm, into in enumerate(counts):
-            count_prices_by_group(rates[arm], own, income_class, month_wh, group[chunk], into)
+            count_prices(rates[arm], own, income_class, month_wh, group[chunk], into)
     return counts
 
 
