@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numba as nb
@@ -242,13 +243,18 @@ class NormalWeather:
 
 
 def _normal_extremes(date: dt.date) -> DailyWeather:
-    day = date.timetuple().tm_yday - 1
+    day, n = date.timetuple().tm_yday - 1, len(places())
+    tmax, tmin, dew, rain = _normal_year()[..., day]
+    return DailyWeather(tmax, tmin, dew, rain, np.full(n, np.nan, np.float32), np.zeros(n, np.float32))
+
+
+@lru_cache(maxsize=1)
+def _normal_year() -> NDArray[np.float32]:
+    """Normal highest and lowest temperature, dew point [C] and rain [mm] by day of the year, (4, n_districts, 366)."""
     table = normals()
     monthly_days = 365.25 / 12
     fields = [table.tmax_c, table.tmin_c, table.dew_point_c, table.rain_mm / monthly_days]
-    tmax, tmin, dew, rain = (keeping_means(field)[:, day].astype(np.float32) for field in fields)
-    n = len(places())
-    return DailyWeather(tmax, tmin, dew, rain, np.full(n, np.nan, np.float32), np.zeros(n, np.float32))
+    return np.stack([keeping_means(field).astype(np.float32) for field in fields])
 
 
 def _generate(seed: int, start: dt.date, n_days: int) -> DailyWeather:
