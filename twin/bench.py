@@ -130,7 +130,7 @@ class Sample:
         result, solver = self.block.arms[0], self.solver
         solver.feeder.settle(
             part.net, some_of(self.book, part.dts), np.full(solver.steps, head_pu), WIDE_LIMIT_PU,
-            lambda: self.draw(part), self.population.consumers.zips[part.rows], self.block.zone_of_step,
+            lambda _: self.draw(part), self.population.consumers.zips[part.rows], self.block.zone_of_step,
             result.consumer_kwh[part.rows], first=first,
         )  # fmt: skip
 

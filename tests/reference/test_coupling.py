@@ -69,7 +69,7 @@ def test_the_opendss_feeder_is_the_twins_when_its_consumers_are_balanced() -> No
     )
     book, kwh = tile_book(len(static.dt_id), len(HOURS)), np.zeros((len(feeder.kw), 1))
     zones, heads = np.zeros(len(HOURS), np.uint8), np.ones(len(HOURS))
-    solver.settle(feeder.net, book, heads, EXACT_LIMIT_PU, lambda: feeder.kw, feeder.zips, zones, kwh, first=True)
+    solver.settle(feeder.net, book, heads, EXACT_LIMIT_PU, lambda _: feeder.kw, feeder.zips, zones, kwh, first=True)
     mine = solver.work.line.v_pu[feeder.net.node_of_dt, step]
     np.testing.assert_allclose(theirs.v_positive_pu, mine, atol=1e-7, rtol=0)
     np.testing.assert_allclose(theirs.v_line_pu, np.repeat(mine[:, None], 3, axis=1), atol=1e-7, rtol=0)

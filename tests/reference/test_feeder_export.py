@@ -70,7 +70,7 @@ def solve(static, kw):
     net, n_dt = solver_net(static)._replace(lv=lv), len(static.dt_id)
     solver = FeederSolver([net], 1, Solvers(lv_options(tolerance=1e-6), radial_options()))
     book, zone, kwh = tile_book(n_dt, 1), np.zeros(1, np.uint8), np.zeros((len(demand), 1))
-    solver.settle(net, book, np.ones(1), 2e-7, lambda: demand, zips, zone, kwh, first=True)
+    solver.settle(net, book, np.ones(1), 2e-7, lambda _: demand, zips, zone, kwh, first=True)
     quantities, dt_day, factor = np.zeros((N_Q, 1)), np.zeros((len(DT_COLUMNS), n_dt), np.float32), np.ones((n_dt, 1))
     feeder_results(
         net, book, solver.work.line, zone, np.zeros(1, bool), static.rating_kva, 1.0, quantities, np.zeros(1), dt_day,
@@ -138,7 +138,7 @@ def test_the_opendss_script_is_the_solvers_own_feeder(static, tmp_path):
     zips[:, 2], zips[:, 5] = 1.0, planning_tan_phi(static)
     solver = FeederSolver([net], 1, Solvers(lv_options(tolerance=1e-7), radial_options(1e-10)))
     book, kwh = tile_book(n_dt, 1), np.zeros((len(demand), 1))
-    solver.settle(net, book, np.ones(1), 1e-6, lambda: demand, zips, np.zeros(1, np.uint8), kwh, first=True)
+    solver.settle(net, book, np.ones(1), 1e-6, lambda _: demand, zips, np.zeros(1, np.uint8), kwh, first=True)
     sent = -np.asarray(dss.Circuit.TotalPower())
     assert sent[0] == pytest.approx(solver.work.line.p_head_kw[0], rel=1e-4)
     assert sent[1] == pytest.approx(solver.work.line.q_head_kvar[0], rel=1e-4)

@@ -258,6 +258,21 @@ def draw_tile(columns: DemandColumns, start: int, stop: int, day: DayTables, kw:
 
 
 @nb.njit(cache=True, error_model="numpy")
+def draw_some(
+    columns: DemandColumns, start: int, group_ptr: NDArray[np.int32], wanted: NDArray[np.bool_], drawn: bool,
+    day: DayTables, kw: NDArray[np.float32],
+) -> None:  # fmt: skip
+    """`draw_tile`, or without ``drawn`` `mean_tile`, of some groups of consumers; other rows of ``kw`` are left alone.
+
+    Group g has the rows ``start + group_ptr[g]`` to ``start + group_ptr[g + 1]`` and is drawn where ``wanted[g]``.
+    """
+    for g in range(len(group_ptr) - 1):
+        if wanted[g]:
+            first, stop = group_ptr[g], group_ptr[g + 1]
+            _tile(columns, start + first, start + stop, day, drawn, kw[first:stop])
+
+
+@nb.njit(cache=True, error_model="numpy")
 def mean_tile(columns: DemandColumns, start: int, stop: int, day: DayTables, kw: NDArray[np.float32]) -> None:
     """The expectation of `draw_tile` over its draws, given traits and weather; same arguments."""
     _tile(columns, start, stop, day, False, kw)

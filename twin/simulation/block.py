@@ -10,7 +10,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.demand.draw import DayTables, draw_tile, mean_tile
+from twin.demand.draw import DayTables, draw_some, draw_tile, mean_tile
 from twin.demand.weather import Weather
 from twin.powerflow.tile_book import TileBook, some_of, tile_book
 from twin.simulation.feeder_block import FeederSolver, demand_room, respond, zone_energy
@@ -158,6 +158,19 @@ class BlockSolver:
             draw(self.population.consumers.traits, rows.start, rows.stop, block.day, kw)
         return kw
 
+    def _demand(
+        self, block: BlockState, arm: int, part: FeederPart, dts: NDArray[np.bool_] | None
+    ) -> NDArray[np.float32]:
+        """Demand after response of a feeder; with ``dts``, shape (n_dt,), of the marked DTs only. [kW]"""
+        rows = part.rows
+        if dts is None:
+            return self.after_response(block, arm, rows, self.draw(block, rows))
+        kw = self.kw[: rows.stop - rows.start]
+        with self.levels.measure("demand"):
+            traits, groups = self.population.consumers.traits, part.net.lv.dt_consumer_ptr
+            draw_some(traits, rows.start, groups, dts, not block.mean_field, block.day, kw)
+        return self.after_response(block, arm, rows, kw)
+
     def after_response(self, block: BlockState, arm: int, rows: slice, kw: NDArray[np.float32]) -> NDArray[np.float32]:
         """Demand of some consumers under an arm; ``kw`` itself for those whom the arm does not reach."""
         if block.meters is None or not block.world.response.reaches(arm):
@@ -204,7 +217,7 @@ class BlockSolver:
         book = some_of(result.solution(), part.dts)
         solved = feeder.settle(
             part.net, book, v_head_pu, question.limit_pu,
-            lambda: self.after_response(block, arm, part.rows, self.draw(block, part.rows)),
+            lambda moved: self._demand(block, arm, part, moved),
             self.population.consumers.zips[part.rows], block.zone_of_step, result.consumer_kwh[part.rows],
             first=question.first,
         )  # fmt: skip

@@ -233,7 +233,7 @@ class FeederSolver:
         book: TileBook,
         v_head_pu: NDArray[np.float64],
         limit_pu: float,
-        demand: Callable[[], NDArray[np.float32]],
+        demand: Callable[[NDArray[np.bool_] | None], NDArray[np.float32]],
         zips: NDArray[np.float32],
         zone_of_step: NDArray[np.uint8],
         consumer_kwh: NDArray[np.float64],
@@ -254,7 +254,8 @@ class FeederSolver:
             A tile is solved again where its node is further from the voltage of its solution: some 1e-2 if equivalents
             are good enough, 5e-5 to be exact. [pu]
         demand : callable
-            Gives demand after response at 230 V, shape (n_consumers, stride); called only if a tile is solved. [kW]
+            Gives demand after response at 230 V, shape (n_consumers, stride); called only if a tile is solved. It is
+            told which DTs are wanted, shape (n_dt,), None for all: rows that no call asked for may hold anything. [kW]
         zips : float32 array, shape (n_consumers, 6)
             Voltage dependence of the consumers, as for `solve_tile`.
         zone_of_step : uint8 array, shape (steps,)
@@ -264,9 +265,10 @@ class FeederSolver:
         first : bool
             Solve all tiles, at voltages guessed from the demand.
         """
-        work, solved, kw = self.work, 0, None
+        work, solved, n_dt = self.work, 0, len(net.node_of_dt)
+        drawn = np.full(n_dt, first)
         if first:
-            kw = demand()
+            kw = demand(None)
             solved += self._first(net, book, v_head_pu, kw, zips, zone_of_step, consumer_kwh)
         for _ in range(MOST_ROUNDS):
             line = self.sweep_line(net, book, v_head_pu)
@@ -275,7 +277,10 @@ class FeederSolver:
             )
             if count == 0:
                 break
-            kw = demand() if kw is None else kw
+            wanted = (work.moved[:n_dt] == 1) & ~drawn
+            if wanted.any():
+                kw = demand(wanted)
+                drawn |= wanted
             self._solve_tiles(net, kw, zips, zone_of_step, book, consumer_kwh)
             solved += count
         return solved

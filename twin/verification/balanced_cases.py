@@ -49,7 +49,7 @@ def ours() -> OursBalanced:
     solver = FeederSolver([net], steps, Solvers(options, radial_options(EXACT_LINE_PU)))
     book, zones, quantities = tile_book(n, steps), np.zeros(steps, np.uint8), np.zeros((N_Q, steps))
     solver.settle(
-        net, book, np.full(steps, HEAD_PU), EXACT_LIMIT_PU, lambda: feeder.kw, feeder.zips, zones,
+        net, book, np.full(steps, HEAD_PU), EXACT_LIMIT_PU, lambda _: feeder.kw, feeder.zips, zones,
         np.zeros((len(feeder.kw), 1)), first=True,
     )  # fmt: skip
     feeder_results(

@@ -126,7 +126,7 @@ def _settle(
     feeder, steps = one.feeder, len(v_head_pu)
     net, zones, kwh = feeder.net, np.zeros(steps, np.uint8), np.zeros((len(feeder.kw), 1))
     one.solved += solver.settle(
-        net, one.book, v_head_pu, limit_pu, lambda: feeder.kw, feeder.zips, zones, kwh, first=first
+        net, one.book, v_head_pu, limit_pu, lambda _: feeder.kw, feeder.zips, zones, kwh, first=first
     )
     n_dt = len(net.node_of_dt)
     feeder_results(
