@@ -11,17 +11,21 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import resource
+import secrets
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import ray
+from ray.cluster_utils import Cluster
 
 from twin.bench import SCENARIO, _bare_gain
 from twin.grid.partition import partition
@@ -42,9 +46,12 @@ from twin.simulation.verification import verify_sample
 
 SIZES = (10_000, 100_000, 1_000_000, 4_000_000)
 STEPS, FOLLOWING = 96, 2
+RUNS = (("local", 1), ("local", 40), ("ray", 1), ("ray", 2), ("nodes", 2))
+"""Where and on how many shards a run is compared with the model."""
 STATE_CONSUMERS, STATE_PSS = 21_200_000, 1200
 INDIA_CONSUMERS = 250_000_000
 MIB = 2**20
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -130,10 +137,14 @@ def _settle_day(scenario: Scenario, population: Any, substations: int) -> float:
 
 def curve(largest: int) -> Iterator[Size]:
     """Cost by size, each in a process of its own."""
-    context = multiprocessing.get_context("spawn")
     for wanted in (size for size in SIZES if size <= largest):
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
-            yield pool.submit(measure_size, wanted).result()
+        yield in_a_process(measure_size, wanted)
+
+
+def in_a_process(work: Callable[..., Result], *args: Any) -> Result:
+    """Do something in a process of its own: memory, compiled kernels and Ray's token are new there."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(work, *args).result()
 
 
 @ray.remote(num_cpus=0)
@@ -170,11 +181,28 @@ def message_costs() -> tuple[float, float]:
     return 1e6 * max(many - few, 0.0) / 8, 1e6 * max(large - few, 0.0) / (STATE_PSS - 10)
 
 
-def whole_run(scenario: Scenario, folder: Path, backend: str, shards: int) -> dict[str, Any]:
-    """Manifest of a run."""
-    out = folder / f"{backend}{shards}"
-    run_scenario(scenario, RunOptions(out=str(out), backend=backend, shards=shards, command="benchmark"))
+def whole_run(scenario: Scenario, folder: Path, where: str, shards: int) -> dict[str, Any]:
+    """Manifest of a run in one process (``local``), on Ray, or on Ray ``nodes`` with a CPU each."""
+    out = folder / f"{where}{shards}"
+    backend = "local" if where == "local" else "ray"
+    with several_nodes(shards) if where == "nodes" else nullcontext() as address:
+        options = RunOptions(out=str(out), backend=backend, shards=shards, address=address, command="benchmark")
+        run_scenario(scenario, options)
     return dict(open_run(str(out)).manifest)
+
+
+@contextmanager
+def several_nodes(count: int) -> Iterator[str]:
+    """A Ray cluster of a head without CPUs and nodes with one each, all on this machine; gives its address."""
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    try:
+        for _ in range(count):
+            cluster.add_node(num_cpus=1)
+        yield cluster.address
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
 
 
 def workers_s(manifest: dict[str, Any]) -> float:
@@ -213,9 +241,7 @@ def main() -> None:
 
 def _runs(scenario: Scenario, folder: Path, sizes: list[Size], message_us: float, answer_us: float) -> None:
     whole_run(scenario, folder, "local", 3)  # compiles
-    manifests = {
-        key: whole_run(scenario, folder, *key) for key in (("local", 1), ("local", 40), ("ray", 1), ("ray", 2))
-    }
+    manifests = {key: in_a_process(whole_run, scenario, folder, *key) for key in RUNS}
     one = manifests["local", 1]
     rounds = one["rounds"]["mean"]
     case_days = one["consumer_steps"] / one["consumers"] / STEPS
@@ -226,11 +252,11 @@ def _runs(scenario: Scenario, folder: Path, sizes: list[Size], message_us: float
     print(f"in a run with two arms: {costs.step_ns:.1f} ns per consumer-step, {rounds:.1f} rounds, "
           f"{above_us:.0f} us per substation and round above")  # fmt: skip
     print("run        workers CPU s (predicted)  wall s of simulation (predicted, without overlap)")
-    for (backend, shards), manifest in manifests.items():
+    for (where, shards), manifest in manifests.items():
         work_s = manifest["consumer_steps"] * costs.step_ns * 1e-9
-        day = costs.day_s(manifest["consumers"], STATE_PSS, shards if backend == "ray" else 1, 1.0)
+        day = costs.day_s(manifest["consumers"], STATE_PSS, 1 if where == "local" else shards, 1.0)
         wall_s = case_days * sum(day.values())
-        print(f"{backend:5s} {shards:3d}  {workers_s(manifest):13.1f} ({work_s:.1f})  "
+        print(f"{where:5s} {shards:3d}  {workers_s(manifest):13.1f} ({work_s:.1f})  "
               f"{manifest['wall_s']['simulate']:20.1f} ({wall_s:.1f})", flush=True)  # fmt: skip
     gain = manifests["ray", 1]["wall_s"]["simulate"] / manifests["ray", 2]["wall_s"]["simulate"]
     print(f"two Ray shards against one: {gain:.2f} times", flush=True)

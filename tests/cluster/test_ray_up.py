@@ -4,7 +4,6 @@ The SSH server lives in namespaces of its own, with another home and its own pro
 `ray down` call, ends nothing else on this machine, and no login file of root is touched.
 """
 
-import json
 import shutil
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.nodes import RAY, free_port, wait_for_job_agent, wait_until
-from tests.runs import ROOT, run_local
+from tests.runs import ROOT, manifest, run_local
 from twin.results.reader import open_run
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
@@ -93,20 +92,23 @@ def in_home(folder, path):
     return folder / "home" / path
 
 
-def test_ray_submit_runs_and_results_are_fetched(cluster, tmp_path):
+def test_ray_submit_runs_the_quickstart_and_results_are_fetched(cluster, tmp_path):
     config = str(cluster / "cluster.yaml")
     submit = ["submit", "--no-config-cache", config, "submit.py"]
-    done = ray(*submit, "run", "gridtwin/scenarios/ci_tiny.yaml", "--out", "runs/tiny")
-    assert done.returncode == 0, done.stdout + done.stderr
-    fetched = ray("rsync-down", config, "/root/runs/tiny/", str(tmp_path / "tiny"))
+    done = ray(*submit, "run", "gridtwin/scenarios/quickstart.yaml", "--out", "runs/quickstart")
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    fetched = ray("rsync-down", config, "/root/runs/quickstart/", str(tmp_path / "quickstart"))
     assert fetched.returncode == 0, fetched.stderr
-    assert open_run(str(tmp_path / "tiny")).digest() == run_local(tmp_path / "here").digest()
+    assert manifest(tmp_path / "quickstart")["status"] == "complete"
+    assert f"run    {open_run(str(tmp_path / 'quickstart')).digest()}" in said
+    assert "</html>" in (tmp_path / "quickstart" / "report.html").read_text()
     # The home is new, so no kernel was there: one of the two shards compiled them, and a later run finds them.
-    assert "1 shard waits for the kernels of another" in (tmp_path / "tiny" / "log.txt").read_text()
+    assert "1 shard waits for the kernels of another" in (tmp_path / "quickstart" / "log.txt").read_text()
     assert len(list(in_home(cluster, ".cache/twin/kernels").glob("compiled-*"))) == 1
 
 
-def test_a_stopped_job_says_how_to_resume_and_exit_codes_are_kept(cluster, monkeypatch):
+def test_a_stopped_job_says_how_to_resume_and_exit_codes_are_kept(cluster, tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     address = "http://127.0.0.1:8265"
     where = ["--address", address]
@@ -123,8 +125,10 @@ def test_a_stopped_job_says_how_to_resume_and_exit_codes_are_kept(cluster, monke
     log = ray("job", "logs", *where, "stopped").stdout
     assert "[twin] simulating" in log
     assert "--resume --out /root/runs/job" in log
-    manifest = in_home(cluster, "runs/job/manifest.json")
-    assert json.loads(manifest.read_text())["status"] == "interrupted"
+    stopped = in_home(cluster, "runs/job")
+    assert manifest(stopped)["status"] == "interrupted"
     resumed = ray(*submit, "resumed", *tiny, "--resume")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    assert json.loads(manifest.read_text())["attempts"] == 2
+    assert manifest(stopped)["attempts"] == 2
+    here = run_local(tmp_path / "here", overrides=("time.days=2",))
+    assert open_run(str(stopped)).digest() == here.digest()
