@@ -14,6 +14,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.calibrated import fitted
 from twin.datapack import categories, read_yaml
 from twin.demand.weather import DAY_STEPS, PAD, Weather, day_number
 from twin.errors import DataPackError, Problem
@@ -43,6 +44,7 @@ from twin.meters.metrology import MetrologyParams, class_points, draw_errors
 from twin.meters.theft import KINDS, TheftParams, draw_theft, log_signs
 from twin.scenario.names import BY_DISTRICT
 from twin.simulation.dt_meters import DtMeters, Mapped
+from twin.simulation.meter_estimates import Estimates
 from twin.simulation.population import Population
 from twin.streams import Stream, uniforms
 from twin.units import LV_BASE_V, LV_NOMINAL_PU
@@ -96,6 +98,7 @@ class MeterDevices:
         self.dt_meters = DtMeters(world.seed, population, self.place.dt, self.types, self.params)
         self.first_day = day_number(world.plan.dates[0])
         self.state: FleetState
+        self.estimates = Estimates(self, len(world.plan.arms), world.plan.zones.n_zones)
 
     @property
     def resolution_wh(self) -> NDArray[np.int64]:
@@ -126,16 +129,18 @@ class MeterDevices:
         self.state = FleetState(installed, swap, clock, np.zeros(n, np.uint16))
         return registers
 
-    def restore(self, column: NDArray[np.float64]) -> None:
-        """From a checkpoint's array, shape (1, n, 4)."""
-        installed, swap, clock, waiting = column[0].T
+    def restore(self, arrays: dict[str, NDArray[np.float64]]) -> None:
+        """From a checkpoint's arrays."""
+        self.estimates.restore(arrays)
+        installed, swap, clock, waiting = arrays["devices"][0].T
         self.state = FleetState(
             installed.astype(np.int32), swap.astype(np.int32), clock.astype(np.float32), waiting.astype(np.uint16)
         )
 
-    def arrays(self) -> NDArray[np.float64]:
-        """For a checkpoint, shape (1, n, 4): whole numbers and float32 fit into float64."""
-        return np.column_stack([column.astype(np.float64) for column in self.state])[None]
+    def arrays(self) -> dict[str, NDArray[np.float64]]:
+        """For a checkpoint, consumers on the last axis but one: whole numbers and float32 fit into float64."""
+        devices = np.column_stack([column.astype(np.float64) for column in self.state])[None]
+        return {"devices": devices} | self.estimates.arrays()
 
     def context(self, date: dt.date) -> DayContext:
         """What a day is like where the meters hang."""
@@ -162,6 +167,8 @@ class MeterDevices:
         advance_fleet(self.fleet, self.state, self.params, self.place, today, out)
         counts = np.zeros((len(self.population.feeders) + 1, len(self.types), len(READS)), np.int64)
         count_reads(self.fleet, self.state, self.place, today.day, out, counts)
+        is_read = np.where(self.fleet.hops > 0, np.isfinite(out.arrival_h), self.state.swap_day <= today.day)
+        self.estimates.hold(today.day, is_read, registers)
         arms = []
         for arm, used in enumerate(used_kwh):
             ledger, metered = self._record(today, 1.0, used, registers[arm])
@@ -295,7 +302,7 @@ def _theft_params() -> TheftParams:
     spec = read_yaml("meter_fleet")["theft"]
     rows = [spec[name] for name in KINDS[1:]]
     low, high = zip(*(row["factor"] for row in rows), strict=True)
-    return TheftParams(np.array([row["share"] for row in rows]), np.array(low), np.array(high))
+    return TheftParams(np.array([row["share"] * fitted("theft") for row in rows]), np.array(low), np.array(high))
 
 
 def _theft_flags(types: Catalogue) -> NDArray[np.float64]:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.demand.weather import day_number
 from twin.meters.register import register_wh
+from twin.simulation.meter_estimates import Window
 from twin.simulation.plan import PointPlan, month_end
 from twin.units import WH_PER_KWH
 
@@ -55,7 +57,7 @@ class MeterState:
         """From a checkpoint's arrays."""
         state = MeterState(plan, arrays["kwh"], arrays["start_kwh"], devices)
         if devices is not None:
-            devices.restore(arrays["devices"])
+            devices.restore(arrays)
             state.recorded_kwh, state.recorded_start_kwh = arrays["recorded_kwh"], arrays["recorded_start_kwh"]
         return state
 
@@ -66,7 +68,7 @@ class MeterState:
             assert self.recorded_kwh is not None
             assert self.recorded_start_kwh is not None
             arrays |= {"recorded_kwh": self.recorded_kwh, "recorded_start_kwh": self.recorded_start_kwh}
-            arrays["devices"] = self.devices.arrays()
+            arrays |= self.devices.arrays()
         return arrays
 
     def resolution_wh(self, world: ReplicateWorld, rows: slice) -> NDArray[np.int64]:
@@ -81,9 +83,15 @@ class MeterState:
         return register_wh(kwh[0, rows], self.resolution_wh(world, rows))
 
     def end_wh(self, world: ReplicateWorld, arm: int, rows: slice) -> NDArray[np.int64]:
-        """What registers show now, shape (n, n_zones). [Wh]"""
+        """Registers that a window is billed by: those shown now, or what is estimated for them. [Wh]
+
+        Shape (n, n_zones).
+        """
         kwh = self.kwh if self.recorded_kwh is None else self.recorded_kwh
-        return register_wh(kwh[arm, rows], self.resolution_wh(world, rows))
+        shown = register_wh(kwh[arm, rows], self.resolution_wh(world, rows))
+        if self.devices is not None:
+            self.devices.estimates.lay_over(arm, rows, shown)
+        return shown
 
     def advance_devices(self, block: BlockState, watched: NDArray[np.int64]) -> DeviceDay | None:
         """Let a committed block pass the meters, where they are devices; ``watched`` rows are followed one by one."""
@@ -105,6 +113,15 @@ class MeterState:
         """Is a window billed at the end of this day? At the end of a month and of the run."""
         return date == month_end(date) or date == self.plan.dates[-1]
 
+    def close_window(self, date: dt.date) -> None:
+        """Settle what the window that ends with this day is billed by, where meters are devices."""
+        if self.devices is not None:
+            assert self.recorded_kwh is not None
+            assert self.recorded_start_kwh is not None
+            window = Window(day_number(self.window_start(date)), day_number(date))
+            month = 12 * date.year + date.month
+            self.devices.estimates.close(window, month, self.recorded_kwh, self.recorded_start_kwh)
+
     def next_month(self, date: dt.date) -> None:
         """Start the registers of a new month after the last day of the old one."""
         if date == month_end(date):
@@ -116,6 +133,7 @@ class MeterState:
                 for registers in self.recorded_kwh:  # the residual below the last digit stays in the register
                     registers -= register_wh(registers, self.devices.resolution_wh) / WH_PER_KWH
                 self.recorded_start_kwh[:] = 0.0
+                self.devices.estimates.next_month()
 
 
 def _per_arm(plan: PointPlan, kwh: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ type, ``meter_events`` what meters log and what befalls them, ``meter_days`` the
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,23 @@ def meter_files(
             if table in shared.wanted and rows.num_rows:
                 path = f"tables/{table}/case={case}/{name}.parquet"
                 records.append(shared.storage.write_table(path, table, rows))
+    return records
+
+
+def estimate_files(
+    shared: Shared, name: str, world: ReplicateWorld, meters: MeterState, date: dt.date
+) -> list[FileRecord]:  # fmt: skip
+    """Settle what the window that ends with ``date`` is billed by, and write what of it is not simply read."""
+    meters.close_window(date)
+    if meters.devices is None or "estimates" not in shared.wanted:
+        return []
+    period = np.datetime64(meters.window_start(date), "D"), np.datetime64(date, "D")
+    records = []
+    for arm in range(len(world.plan.arms)):
+        case = world.plan.case(arm, world.replicate)
+        rows = meters.devices.estimates.table(case, arm, period)
+        path = f"tables/estimates/case={case}/{name}.parquet"
+        records += [shared.storage.write_table(path, "estimates", rows)] if rows.num_rows else []
     return records
 
 

@@ -43,7 +43,7 @@ from twin.simulation.messages import (
 )
 from twin.simulation.meter_devices import MeterDevices
 from twin.simulation.meter_state import MeterState, start_of_month
-from twin.simulation.meter_tables import meter_files
+from twin.simulation.meter_tables import estimate_files, meter_files
 from twin.simulation.own_grid import OwnGrid
 from twin.simulation.plan import PointPlan
 from twin.simulation.population import Population, build_population
@@ -219,6 +219,7 @@ class Shard:
         files += reading_files(shared, name, self.world, self.meters, solved, reading_ids)
         self.meters.advance(solved)
         if self.meters.closes_after(plan.dates[block]):
+            files += estimate_files(shared, name, self.world, self.meters, plan.dates[block])
             files += bill_files(shared, name, self.world, self.meters, self.solver, plan.dates[block])
             self.meters.next_month(plan.dates[block])
         return files

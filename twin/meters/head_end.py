@@ -1,0 +1,81 @@
+"""Validation and estimation of reads in a meter-data system: what is billed where no read came in.
+
+A meter that was read in the window goes on as it did: ``E = R + (R - S) / d x m`` (S register at the window's start, R
+at the last read d days later, m days missing). One that was not read in it is taken as its neighbours of the same
+category: ``E = S + L x g x m`` (L sanctioned load, g their mean energy a day and kW of it). What was billed too much or
+too little of a meter that works is carried into the next window, where its read settles it; a bill is never below zero.
+The order, own average first and then alike consumers, is that of Indian supply codes (recalled).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+LATE, MISSING, DEFECTIVE, DOOR_LOCKED, CORRECTED = range(5)
+FLAGS = ("late", "missing", "defective", "door_locked", "corrected")
+"""What validation says of a window's last read that was not simply in time: in before bills are made; not in; the meter
+has failed; a legacy meter that nobody could read; read, and settled against an estimate of a window before."""
+RULES = ("none", "own_average", "neighbours")
+"""How a value was estimated."""
+NONE, OWN_AVERAGE, NEIGHBOURS = range(len(RULES))
+
+
+def estimate_wh(
+    start_wh: NDArray[np.int64], read_wh: NDArray[np.int64], days_read: NDArray[np.int64],
+    days_missing: NDArray[np.int64], load_kw: NDArray[np.float64], neighbours_wh: NDArray[np.float64],
+    resolution_wh: NDArray[np.int64],
+) -> NDArray[np.int64]:  # fmt: skip
+    """Registers that are taken for read at a window's end, in whole digits; shape (n, n_zones). [Wh]
+
+    Parameters
+    ----------
+    start_wh, read_wh : array, shape (n, n_zones)
+        Register at the window's start and at the last read in it. [Wh]
+    days_read, days_missing : array, shape (n,)
+        Days from the window's start to the last read (0: not read in it), and from there to the window's end.
+    load_kw : array, shape (n,)
+        Sanctioned load. [kW]
+    neighbours_wh : array, shape (n, n_zones)
+        What alike meters that were read gained per day and kW of sanctioned load. [Wh/kW]
+    resolution_wh : array, shape (n,)
+        Last digit. [Wh]
+    """
+    own = (read_wh - start_wh) / np.maximum(days_read, 1)[:, None]
+    daily = np.where((days_read > 0)[:, None], own, load_kw[:, None] * neighbours_wh)
+    digits = np.rint(daily * days_missing[:, None] / resolution_wh[:, None]).astype(np.int64)
+    return np.where((days_read > 0)[:, None], read_wh, start_wh) + digits * resolution_wh[:, None]
+
+
+def neighbours_daily_wh(
+    group: NDArray[np.int64], gained_wh: NDArray[np.int64], load_kw: NDArray[np.float64], days: int, n_groups: int
+) -> NDArray[np.float64]:
+    """Mean energy a day and kW of sanctioned load of meters that were read, shape (n_groups, n_zones). [Wh/kW]
+
+    Zero for groups in which nobody was read. Sums run in the meters' order.
+    """
+    kw = np.bincount(group, weights=load_kw, minlength=n_groups)
+    columns = [np.bincount(group, weights=column, minlength=n_groups) for column in gained_wh.T]
+    total = np.stack(columns, axis=1)
+    return np.divide(total, days * kw[:, None], out=np.zeros_like(total), where=kw[:, None] > 0.0)
+
+
+def settle_wh(
+    taken_wh: NDArray[np.int64], final_wh: NDArray[np.int64], carried_wh: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """What is billed, and what was billed too much by then and goes on to the next window. [Wh]
+
+    ``billed = max(taken - carried, 0)`` and ``carry = billed + carried - final``; all arrays have the same shape.
+
+    Parameters
+    ----------
+    taken_wh : array
+        Register as read or estimated. [Wh]
+    final_wh : array
+        What the window comes to in the end: the register of a meter that works, the estimate of one that has failed,
+        whose energy no register will ever show. [Wh]
+    carried_wh : array
+        Billed too much before (negative: too little). [Wh]
+    """
+    billed = np.maximum(taken_wh - carried_wh, 0)
+    return billed, billed + carried_wh - final_wh
