@@ -3,8 +3,8 @@
 ``AT&C = 1 - BE x CE``, with BE = billed / input energy. The input of a feeder, and of the areas made of feeders, is
 what its head sends; that of the state is what leaves the transmission grid (sent less the loss at 132 kV and above).
 ``1 - BE`` falls apart into losses by level, what is used and not billed (theft, meter error with its sign, what meters
-did not record), and ``closure``, the numerical gap of the ledger. All parts and ``billed`` add up to the input exactly,
-so that a missing part would show.
+did not record, registers less what was estimated for them), and ``closure``, the numerical gap of the ledger. All parts
+and ``billed`` add up to the input exactly, so that a missing part would show.
 
 Collection is not modelled: CE is 1, and AT&C is 1 - BE. Nothing is written for runs under one billing month.
 """
@@ -27,7 +27,7 @@ from twin.units import KW_PER_MW
 FloatArray = NDArray[np.float64]
 NEEDS = ("feeders", "consumers", "bills")
 """Tables without which billed energy cannot be told by feeder."""
-UNBILLED = ("theft", "unrecorded", "meter_error")
+UNBILLED = ("theft", "unrecorded", "meter_error", "estimate")
 Parts = dict[str, FloatArray]
 """Energies by part, an entry per area. [MWh]"""
 
@@ -102,8 +102,12 @@ def _feeder_parts(
     place = rows_of(feeders, heads["feeder_id"])
     total = {name: by_code(place, heads[f"{name}_kw"] * to_mwh, n) for name in ("sent", *FEEDER_LOSSES)}
     theft, unrecorded = _past_the_meters(run, feeders, whose, case)
+    estimate = _estimates(run, feeders, whose, case) if has_estimates(run) else None
     parts = {"input": total["sent"]} | {name: total[name] for name in FEEDER_LOSSES}
     parts |= {"theft": theft, "unrecorded": unrecorded, "meter_error": used[:n] - metered[:n] - theft - unrecorded}
+    if estimate is not None:
+        parts["meter_error"] -= estimate
+        parts["estimate"] = estimate
     parts["billed"] = metered[:n]
     parts["closure"] = parts["input"] - sum(values for name, values in parts.items() if name != "input")
     return parts
@@ -138,6 +142,20 @@ def _past_the_meters(
     return theft, unrecorded
 
 
+def has_estimates(run: RunTables) -> bool:
+    """Whether some of the run's bills rest on estimates, and table ``estimates`` tells which."""
+    return bool((run.scenario.get("meters") or {}).get("devices", False)) and asked_for(run.scenario, "estimates")
+
+
+def _estimates(run: RunTables, feeders: Feeders, whose: dict[str, NDArray], case: int) -> FloatArray:
+    """What registers showed less what was billed for them, by feeder: positive where estimates are too low. [MWh]"""
+    n = len(feeders.feeder_id)
+    rows = read_case(run, "estimates", case, ["consumer_id", "metered_kwh", "billed_kwh"])
+    feeder = whose["feeder_id"][np.searchsorted(whose["consumer_id"], rows["consumer_id"])]
+    place = np.where(feeder == HT_FEEDER, n, rows_of(feeders, feeder))
+    return by_code(place, (rows["metered_kwh"] - rows["billed_kwh"]) / KW_PER_MW, n + 1)[:n]
+
+
 def _state_parts(
     loads: CaseLoads, feeders: Feeders, own: Parts, used: FloatArray, metered: FloatArray, case: int
 ) -> dict[str, float]:
@@ -147,11 +165,15 @@ def _state_parts(
     energy = loads.summary(case).energy_mwh["state"]
     weight = np.append(feeders.weight, 1.0)
     whole = float(np.sum(weight * used))
-    shares = {name: float(np.sum(feeders.weight * own[name])) / whole for name in ("theft", "unrecorded")}
+    shares = {
+        name: float(np.sum(feeders.weight * own[name])) / whole
+        for name in ("theft", "unrecorded", "estimate")
+        if name in own
+    }
     shares["billed"] = float(np.sum(weight * metered)) / whole
     shares["meter_error"] = 1.0 - sum(shares.values())
     parts = {"input": energy["sent"] - energy["loss_ehv"]}
     parts |= {name: energy[name] for name in STATE_LOSSES if name != "loss_ehv"}
-    parts |= {name: energy["used"] * shares[name] for name in (*UNBILLED, "billed")}
+    parts |= {name: energy["used"] * shares[name] for name in (*UNBILLED, "billed") if name in shares}
     parts["closure"] = parts["input"] - sum(value for name, value in parts.items() if name != "input")
     return parts
