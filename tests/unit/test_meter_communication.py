@@ -6,6 +6,8 @@ import pytest
 from tests.meter_cases import IDS, near_mean, near_share
 from twin.meters.communication import (
     NEVER,
+    NO_BREAKDOWN,
+    Breakdown,
     CommunicationParams,
     arrival_h,
     draw_links,
@@ -51,7 +53,8 @@ def test_the_silent_share_of_a_fleet_can_be_set(share):
     link, hops = links("eesl.single_phase", params)
     kind = catalogue().names.index("eesl.single_phase")
     silent = sum(
-        not np.isfinite(arrival_h(3, int(IDS[i]), 5, DAY, float(link[i]), int(hops[i]), kind, params)) for i in range(n)
+        not np.isfinite(arrival_h(3, int(IDS[i]), 5, DAY, float(link[i]), int(hops[i]), kind, params, NO_BREAKDOWN))
+        for i in range(n)
     )
     assert near_share(silent, n, share)
 
@@ -74,7 +77,7 @@ def test_arrivals_against_hours_after_midnight_are_the_analytic_curve():
     n, link, hops = 40_000, 0.8, 3
     spread, retry = PARAMS.spread_h[MESH], PARAMS.retry_h[MESH]
     q = one_shot(link, hops, PARAMS.sends[MESH])
-    hours = np.array([arrival_h(3, int(i), 5, DAY, link, hops, MESH, ALWAYS_UP) for i in IDS[:n]])
+    hours = np.array([arrival_h(3, int(i), 5, DAY, link, hops, MESH, ALWAYS_UP, NO_BREAKDOWN) for i in IDS[:n]])
     first = (np.arange(2000) + 0.5) / 2000 * spread
     for hour in (1.0, 4.0, 8.0, 12.0, 24.0):
         tries = np.maximum(np.ceil((hour - first) / retry), 0)
@@ -84,11 +87,11 @@ def test_arrivals_against_hours_after_midnight_are_the_analytic_curve():
 def test_gateways_are_down_for_their_share_of_time_and_all_at_once():
     mtbf, mttr = 20.0, 8.0
     hours = 24.0 * 9000 + np.arange(1, 4000) * 500.0  # far enough apart to be independent
-    down = sum(not gateway_up(3, 77, float(h), mtbf, mttr) for h in hours)
+    down = sum(not gateway_up(3, 77, float(h), mtbf, mttr, NO_BREAKDOWN) for h in hours)
     rate = 1 - np.exp(-1 / mtbf)
     assert near_share(down, len(hours), 1 - np.exp(-rate * mttr / 24))
-    dead = next(float(h) for h in hours if not gateway_up(3, 77, float(h), mtbf, mttr))
-    others = [gateway_up(3, gateway, dead, mtbf, mttr) for gateway in range(200)]
+    dead = next(float(h) for h in hours if not gateway_up(3, 77, float(h), mtbf, mttr, NO_BREAKDOWN))
+    others = [gateway_up(3, gateway, dead, mtbf, mttr, NO_BREAKDOWN) for gateway in range(200)]
     assert 0.9 < np.mean(others) < 1
 
 
@@ -96,18 +99,30 @@ def test_one_gateway_s_death_takes_its_meters_only():
     dead = PARAMS._replace(gateway_mtbf_days=np.full(len(catalogue()), 20.0))
     dead = dead._replace(gateway_mttr_h=np.full(len(catalogue()), 200.0))
     arrived = {
-        gateway: [np.isfinite(arrival_h(3, int(i), gateway, DAY, 0.97, 2, MESH, dead)) for i in IDS[:100]]
+        gateway: [np.isfinite(arrival_h(3, int(i), gateway, DAY, 0.97, 2, MESH, dead, NO_BREAKDOWN)) for i in IDS[:100]]
         for gateway in range(300)
     }
     shares = np.array([np.mean(answers) for answers in arrived.values()])
-    silent = np.array([not gateway_up(3, g, DAY * 24.0 + 12, 20.0, 200.0) for g in range(300)])
+    silent = np.array([not gateway_up(3, g, DAY * 24.0 + 12, 20.0, 200.0, NO_BREAKDOWN) for g in range(300)])
     assert 0.2 < silent.mean() < 0.6
     assert np.corrcoef(shares, ~silent)[0, 1] > 0.9
     alive = int(np.argmax(shares))
     assert arrived[alive] == [
-        np.isfinite(arrival_h(3, int(i), alive, DAY, 0.97, 2, MESH, ALWAYS_UP)) for i in IDS[:100]
+        np.isfinite(arrival_h(3, int(i), alive, DAY, 0.97, 2, MESH, ALWAYS_UP, NO_BREAKDOWN)) for i in IDS[:100]
     ], "a gateway that is up all day answers as if none ever died"
 
 
 def test_never_is_beyond_every_day():
-    assert arrival_h(3, 1, 1, DAY, 0.0, 1, MESH, ALWAYS_UP) == NEVER
+    assert arrival_h(3, 1, 1, DAY, 0.0, 1, MESH, ALWAYS_UP, NO_BREAKDOWN) == NEVER
+
+
+def test_a_breakdown_takes_its_share_of_gateways_for_its_time_and_no_other():
+    start = DAY * 24.0
+    failure = Breakdown(0.3, start, start + 48.0)
+    up = {
+        h: np.array([gateway_up(3, g, start + h, 1e12, 1.0, failure) for g in range(4000)]) for h in (-0.1, 0, 47.9, 48)
+    }
+    assert up[-0.1].all()
+    assert up[48].all()
+    assert np.array_equal(up[0], up[47.9])
+    assert near_share((~up[0]).sum(), 4000, 0.3)

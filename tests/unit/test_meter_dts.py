@@ -6,6 +6,7 @@ import pytest
 from tests.meter_cases import near_share
 from tests.planning_day import planned_state
 from tests.unit.test_meter_devices import DATE, PLAN, day_kwh, opened, population
+from twin.meters.communication import NO_BREAKDOWN
 from twin.simulation.dt_meters import mapped_dts
 from twin.simulation.meter_devices import MeterDevices
 from twin.simulation.replicate import open_world
@@ -55,5 +56,5 @@ def test_mapped_sums_are_those_of_all_consumers(world):
 def test_a_dt_meter_is_read_but_for_silent_links_and_dead_gateways(world):
     devices = opened(world)
     meters = devices.dt_meters
-    days = np.array([meters.read(devices.first_day + 40 * k) for k in range(6)])
+    days = np.array([meters.read(devices.first_day + 40 * k, NO_BREAKDOWN) for k in range(6)])
     assert days[:, meters.link >= 0.3].mean() > 0.97

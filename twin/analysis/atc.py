@@ -103,7 +103,7 @@ def _feeder_parts(
     total = {name: by_code(place, heads[f"{name}_kw"] * to_mwh, n) for name in ("sent", *FEEDER_LOSSES)}
     theft, unrecorded = _past_the_meters(run, feeders, whose, case)
     estimate = _estimates(run, feeders, whose, case) if has_estimates(run) else None
-    parts = {"input": total["sent"]} | {name: total[name] for name in FEEDER_LOSSES}
+    parts: Parts = {"input": total["sent"]} | {name: total[name] for name in FEEDER_LOSSES}
     parts |= {"theft": theft, "unrecorded": unrecorded, "meter_error": used[:n] - metered[:n] - theft - unrecorded}
     if estimate is not None:
         parts["meter_error"] -= estimate
@@ -165,7 +165,7 @@ def _state_parts(
     energy = loads.summary(case).energy_mwh["state"]
     weight = np.append(feeders.weight, 1.0)
     whole = float(np.sum(weight * used))
-    shares = {
+    shares: dict[str, float] = {
         name: float(np.sum(feeders.weight * own[name])) / whole
         for name in ("theft", "unrecorded", "estimate")
         if name in own

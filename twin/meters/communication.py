@@ -48,6 +48,20 @@ class CommunicationParams(NamedTuple):
     gateway_mttr_h: NDArray[np.float64]
 
 
+class Breakdown(NamedTuple):
+    """A share of all gateways that is down for some time, beside their own failures."""
+
+    share: float = 0.0
+    from_h: float = 0.0
+    until_h: float = 0.0
+    """Hours since 2000-01-01."""
+
+
+NO_BREAKDOWN = Breakdown()
+_BREAKDOWN_DRAW = -1
+"""Place of the draw in a gateway's stream; its own failures take the days' numbers, from zero."""
+
+
 @nb.njit(error_model="numpy")
 def one_shot(link: float, hops: int, sends: float) -> float:
     """Probability that one attempt reaches its end, the gateway being up."""
@@ -55,9 +69,11 @@ def one_shot(link: float, hops: int, sends: float) -> float:
 
 
 @nb.njit(error_model="numpy")
-def gateway_up(seed: int, gateway: int, hour: float, mtbf_days: float, mttr_h: float) -> bool:
+def gateway_up(seed: int, gateway: int, hour: float, mtbf_days: float, mttr_h: float, breakdown: Breakdown) -> bool:
     """Is a gateway up at an hour, counted from 2000-01-01? All its meters get the same answer."""
     key = key64(seed, Stream.GATEWAY, gateway)
+    if breakdown.from_h <= hour < breakdown.until_h and uniform(key, _BREAKDOWN_DRAW) < breakdown.share:
+        return False
     fails = 1.0 - np.exp(-1.0 / mtbf_days)
     today = int(np.floor(hour / DAY_H))
     for day in range(today - int(np.ceil(_REPAIRS_BACK * mttr_h / DAY_H)), today + 1):
@@ -70,8 +86,9 @@ def gateway_up(seed: int, gateway: int, hour: float, mtbf_days: float, mttr_h: f
 
 @nb.njit(error_model="numpy")
 def arrival_h(
-    seed: int, consumer: int, gateway: int, day: int, link: float, hops: int, kind: int, params: CommunicationParams
-) -> float:
+    seed: int, consumer: int, gateway: int, day: int, link: float, hops: int, kind: int, params: CommunicationParams,
+    breakdown: Breakdown,
+) -> float:  # fmt: skip
     """Hours after midnight at which yesterday's profile has come in; `NEVER` if not within the day.
 
     The first push is spread evenly over ``spread_h``; it is tried again every ``retry_h``.
@@ -81,7 +98,8 @@ def arrival_h(
     at = params.spread_h[kind] * uniform(key, day * _DRAWS_A_DAY)
     attempt = 1
     while at < DAY_H:
-        up = gateway_up(seed, gateway, day * DAY_H + at, params.gateway_mtbf_days[kind], params.gateway_mttr_h[kind])
+        hour, mtbf_days, mttr_h = day * DAY_H + at, params.gateway_mtbf_days[kind], params.gateway_mttr_h[kind]
+        up = gateway_up(seed, gateway, hour, mtbf_days, mttr_h, breakdown)
         if up and uniform(key, day * _DRAWS_A_DAY + attempt) < q:
             return at
         at += params.retry_h[kind]
@@ -135,8 +153,9 @@ def draw_links(
 @nb.njit(cache=True, error_model="numpy")
 def arrivals_h(
     seed: int, ids: NDArray[np.int64], gateway: NDArray[np.int64], day: int, link: NDArray[np.float32],
-    hops: NDArray[np.uint8], kind: NDArray[np.uint8], params: CommunicationParams, out: NDArray[np.float32],
+    hops: NDArray[np.uint8], kind: NDArray[np.uint8], params: CommunicationParams, breakdown: Breakdown,
+    out: NDArray[np.float32],
 ) -> None:  # fmt: skip
     """`arrival_h` of many meters, shape (n,) each."""
     for i in range(len(ids)):
-        out[i] = arrival_h(seed, ids[i], gateway[i], day, link[i], hops[i], kind[i], params)
+        out[i] = arrival_h(seed, ids[i], gateway[i], day, link[i], hops[i], kind[i], params, breakdown)

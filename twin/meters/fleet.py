@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from twin.kernels import watch_compilation
 from twin.meters.clock import DAY_S, TURNOVER_C, ClockParams, Stretches, advanced, rate_ppm, shift_zones, synchronised
-from twin.meters.communication import CommunicationParams, arrival_h
+from twin.meters.communication import Breakdown, CommunicationParams, arrival_h
 from twin.meters.failure import YEAR_DAYS, FailureParams, fails_on, fails_within, repair_days
 from twin.meters.memory import fetched
 from twin.meters.metrology import AGEING, GAIN, LOW_LOAD, PHASE, TEMPERATURE, MetrologyParams, recorded_kwh
@@ -91,6 +91,7 @@ class DayContext(NamedTuple):
     """Mean of (T - 25 C)^2, shape (n_districts,). [K^2]"""
     stress: float
     """Multiplies the failure rate."""
+    breakdown: Breakdown
 
 
 class DayOut(NamedTuple):
@@ -146,8 +147,9 @@ def _communicate(
     )  # fmt: skip
     offset = advanced(state.clock_s[i], ppm, DAY_S, 0.0, True)
     arrived = arrival_h(
-        today.seed, fleet.ids[i], fleet.gateway[i], today.day + 1, fleet.link[i], fleet.hops[i], k, params.communication
-    )
+        today.seed, fleet.ids[i], fleet.gateway[i], today.day + 1, fleet.link[i], fleet.hops[i], k,
+        params.communication, today.breakdown,
+    )  # fmt: skip
     out.arrival_h[i] = arrived
     got, lost, waiting = fetched(int(state.waiting[i]), int(params.depth_days[k]), np.isfinite(arrived))
     out.fetched[i], out.lost[i], state.waiting[i] = got, lost, min(waiting, 65535)
@@ -264,25 +266,25 @@ def settled_swaps(
         out[i] = day + 1 + int(mean_days * uniform(key, 1)) if uniform(key, 0) < chance else installed_day[i]
 
 
-READS = ("meters", "working", "read_8h", "read_12h", "read_24h", "days_fetched", "days_lost")
-"""Counts of a feeder's meters of one type: service levels at 8, 12 and 24 h after midnight as in Indian contracts
-(recalled)."""
-_LEVELS_H = (8.0, 12.0, 24.0)
+LEVELS_H = (1, 2, 4, 6, 8, 12, 24)
+"""Hours after midnight at which reads are counted; Indian contracts ask for 8, 12 and 24 (recalled)."""
+READS = ("meters", "working", *(f"read_{hours}h" for hours in LEVELS_H), "days_fetched", "days_lost")
+"""Counts of a feeder's meters of one type."""
 
 
 @nb.njit(cache=True, error_model="numpy")
 def count_reads(
     fleet: Fleet, state: FleetState, place: Places, day: int, today: DayOut, counts: NDArray[np.int64]
 ) -> None:
-    """Add up `READS` of what came in; ``counts`` has the shape (n_feeders + 1, n_types, 7)."""
+    """Add up `READS` of what came in; ``counts`` has the shape (n_feeders + 1, n_types, len(READS))."""
     for i in range(len(fleet.ids)):
         row = counts[place.feeder[i], fleet.kind[i]]
         row[0] += 1
         row[1] += state.swap_day[i] <= day
-        for level in range(len(_LEVELS_H)):
-            row[2 + level] += today.arrival_h[i] < _LEVELS_H[level]
-        row[5] += today.fetched[i]
-        row[6] += today.lost[i]
+        for level in range(len(LEVELS_H)):
+            row[2 + level] += today.arrival_h[i] < LEVELS_H[level]
+        row[2 + len(LEVELS_H)] += today.fetched[i]
+        row[3 + len(LEVELS_H)] += today.lost[i]
 
 
 @nb.njit(cache=True, error_model="numpy")

@@ -26,6 +26,7 @@ from twin.datapack import uncertain_parameters
 from twin.scenario import names, sweeps
 from twin.scenario.arms import Arm
 from twin.scenario.grid import Demand, Grid
+from twin.scenario.meters import Command, GatewayFailure
 from twin.scenario.parts import FrozenDict, Many, Name, Section
 from twin.scenario.yaml_text import shown
 from twin.units import MINUTES_PER_DAY
@@ -108,6 +109,15 @@ class Meters(Section):
     """Makers of the smart meters: those of the districts, or one datasheet of ``twin/data/devices`` for all."""
     devices: bool = False
     """Meters are devices with errors, clocks, failures, communication and theft; else registers show the true use."""
+    commands: Annotated[tuple[Command, ...], Many] = ()
+    """Campaigns of the head-end; they need devices."""
+    gateway_failure: GatewayFailure | None = None
+
+    @model_validator(mode="after")
+    def _devices(self) -> Meters:
+        if (self.commands or self.gateway_failure) and not self.devices:
+            raise names.refuse("has commands or a gateway failure, but meters are no devices", "set `devices: true`")
+        return self
 
 
 def _parameter(value: Any) -> Any:

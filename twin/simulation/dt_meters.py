@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from twin.datapack import read_yaml
-from twin.meters.communication import arrivals_h, draw_links
+from twin.meters.communication import Breakdown, arrivals_h, draw_links
 from twin.meters.failure import YEAR_DAYS
 from twin.meters.metrology import (
     AGEING,
@@ -91,12 +91,12 @@ class DtMeters:
         recorded_many_kwh(sent_kwh, HOURS, self.rated_kw, starting, fixed, self.errors[:, LOW_LOAD], out)
         return out
 
-    def read(self, day: int) -> NDArray[np.bool_]:
+    def read(self, day: int, breakdown: Breakdown) -> NDArray[np.bool_]:
         """Whose profile of a day comes in within the next day; each has a gateway of its own."""
         out = np.empty(len(self.dt_id), np.float32)
         arrivals_h(
             np.uint64(self.seed), self._entity, self._entity, day + 1, self.link, self.hops, self.kind,
-            self.params.communication, out,
+            self.params.communication, breakdown, out,
         )  # fmt: skip
         return np.isfinite(out)
 
@@ -121,7 +121,7 @@ class DtMeters:
             "date": np.full(len(rows), date),
             "dt_id": self.dt_id[rows],
             "sent_metered_kwh": self.metered_kwh(today, first_day, sent_kwh)[rows],
-            "read": self.read(today.day)[rows],
+            "read": self.read(today.day, today.breakdown)[rows],
             "mapped_meters": mapped.meters[rows].astype(np.int32),
             "mapped_read": mapped.read_meters[rows].astype(np.int32),
             "mapped_metered_kwh": mapped.metered_kwh[rows],

@@ -20,7 +20,7 @@ from twin.demand.weather import DAY_STEPS, PAD, Weather, day_number
 from twin.errors import DataPackError, Problem
 from twin.grid.settings import synthesis
 from twin.meters.clock import ClockParams, draw_crystals, stretches_of
-from twin.meters.communication import CommunicationParams, draw_links
+from twin.meters.communication import DAY_H, NO_BREAKDOWN, Breakdown, CommunicationParams, draw_links
 from twin.meters.datasheets import Catalogue, catalogue
 from twin.meters.failure import FailureParams, draw_frailties
 from twin.meters.fleet import (
@@ -44,6 +44,7 @@ from twin.meters.metrology import MetrologyParams, class_points, draw_errors
 from twin.meters.theft import KINDS, TheftParams, draw_theft, log_signs
 from twin.scenario.names import BY_DISTRICT
 from twin.simulation.dt_meters import DtMeters, Mapped
+from twin.simulation.meter_commands import CommandDay, Commands
 from twin.simulation.meter_estimates import Estimates
 from twin.simulation.population import Population
 from twin.streams import Stream, uniforms
@@ -78,8 +79,9 @@ class DeviceDay:
     date: dt.date
     devices: DayOut
     counts: NDArray[np.int64]
-    """`READS` by feeder and type, shape (n_feeders + 1, n_types, 7)."""
+    """`READS` by feeder and type, shape (n_feeders + 1, n_types, len(READS))."""
     arms: list[ArmDay]
+    commands: CommandDay | None = None
 
 
 class MeterDevices:
@@ -92,6 +94,7 @@ class MeterDevices:
         self.params = _params(self.types)
         self.place = _places(population)
         self.stretches = stretches_of(world.plan.zones.zone_of_step)
+        self.breakdown = _breakdown(world)
         self._zone_of_quarter = np.repeat(world.plan.zones.zone_of_step, DAY_STEPS // world.plan.steps)
         kind = meter_types(world, self.types)
         self.fleet = _draw_fleet(world.seed, population, kind, self.types, self.params)
@@ -99,6 +102,8 @@ class MeterDevices:
         self.first_day = day_number(world.plan.dates[0])
         self.state: FleetState
         self.estimates = Estimates(self, len(world.plan.arms), world.plan.zones.n_zones)
+        wanted = world.plan.scenario.meters.commands
+        self.commands = Commands(self, wanted, len(world.plan.arms)) if wanted else None
 
     @property
     def resolution_wh(self) -> NDArray[np.int64]:
@@ -132,6 +137,8 @@ class MeterDevices:
     def restore(self, arrays: dict[str, NDArray[np.float64]]) -> None:
         """From a checkpoint's arrays."""
         self.estimates.restore(arrays)
+        if self.commands is not None:
+            self.commands.relays.restore(arrays["relays"])
         installed, swap, clock, waiting = arrays["devices"][0].T
         self.state = FleetState(
             installed.astype(np.int32), swap.astype(np.int32), clock.astype(np.float32), waiting.astype(np.uint16)
@@ -140,11 +147,12 @@ class MeterDevices:
     def arrays(self) -> dict[str, NDArray[np.float64]]:
         """For a checkpoint, consumers on the last axis but one: whole numbers and float32 fit into float64."""
         devices = np.column_stack([column.astype(np.float64) for column in self.state])[None]
-        return {"devices": devices} | self.estimates.arrays()
+        commands = {} if self.commands is None else {"relays": self.commands.relays.arrays()}
+        return {"devices": devices} | self.estimates.arrays() | commands
 
     def context(self, date: dt.date) -> DayContext:
         """What a day is like where the meters hang."""
-        return day_context(self.seed, self.weather, date, self._zone_of_quarter)
+        return day_context(self.seed, self.weather, date, self._zone_of_quarter, self.breakdown)
 
     def advance(
         self, date: dt.date, used_kwh: list[NDArray[np.float64]], registers: NDArray[np.float64],
@@ -161,6 +169,7 @@ class MeterDevices:
         watched : array
             Rows of the meters of which the answer says what they metered.
         """
+        commands = None if self.commands is None else self.commands.prepare(date)
         today, n = self.context(date), len(self.fleet.ids)
         fetched, lost = np.empty(n, np.uint16), np.empty(n, np.uint16)
         out = DayOut(np.empty(n, np.float32), fetched, lost, np.empty(n, np.bool_), np.empty(n, np.bool_))
@@ -176,7 +185,7 @@ class MeterDevices:
             add_read_energy(self.fleet, self.place, out, metered, read)
             mapped = self.dt_meters.mapped(metered, out.arrival_h)
             arms.append(ArmDay(ledger, read, metered[watched], mapped))
-        return DeviceDay(date, out, counts, arms)
+        return DeviceDay(date, out, counts, arms, commands)
 
     def recorded_share(
         self, date: dt.date, rows: NDArray[np.int64], used_kwh: NDArray[np.float64]
@@ -213,7 +222,9 @@ class MeterDevices:
         return ledger, metered
 
 
-def day_context(seed: int, weather: Weather, date: dt.date, zone_of_quarter: NDArray[np.uint8]) -> DayContext:
+def day_context(
+    seed: int, weather: Weather, date: dt.date, zone_of_quarter: NDArray[np.uint8], breakdown: Breakdown = NO_BREAKDOWN
+) -> DayContext:
     """A day's temperatures in the meters' boxes, by district and zone, and its stress."""
     fleet = read_yaml("meter_fleet")
     outdoor = weather.day(date).outdoor_c[:, PAD : PAD + DAY_STEPS]
@@ -222,7 +233,7 @@ def day_context(seed: int, weather: Weather, date: dt.date, zone_of_quarter: NDA
     by_zone = np.stack([box[:, zone_of_quarter == zone].mean(axis=1) for zone in range(len(count))], axis=1)
     rise = by_zone - read_yaml("meter_classes")["reference_c"]["value"]
     stress = fleet["failure_stress_by_month"]["value"][date.month - 1]
-    return DayContext(np.uint64(seed), day_number(date), rise, mean_square_k2(box), float(stress))
+    return DayContext(np.uint64(seed), day_number(date), rise, mean_square_k2(box), float(stress), breakdown)
 
 
 def meter_types(world: ReplicateWorld, types: Catalogue) -> NDArray[np.uint8]:
@@ -244,6 +255,15 @@ def meter_types(world: ReplicateWorld, types: Catalogue) -> NDArray[np.uint8]:
     kind = np.where(world.smart, kind, legacy)
     kind[world.population.ht] = types.code("ct_operated", "ct_operated")
     return kind.astype(np.uint8)
+
+
+def _breakdown(world: ReplicateWorld) -> Breakdown:
+    """The gateway failure that the scenario asks for."""
+    failure = world.plan.scenario.meters.gateway_failure
+    if failure is None:
+        return NO_BREAKDOWN
+    start_h = float(DAY_H * day_number(failure.first))
+    return Breakdown(failure.share, start_h, start_h + failure.hours)
 
 
 def _params(types: Catalogue) -> FleetParams:

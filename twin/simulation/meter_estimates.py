@@ -169,7 +169,8 @@ class Estimates:
         for later in range(1, int(wait_days) + 1):
             arrivals_h(
                 np.uint64(self.devices.seed), fleet.ids[rows], fleet.gateway[rows], last + 1 + later, fleet.link[rows],
-                fleet.hops[rows], fleet.kind[rows], self.devices.params.communication, out,
+                fleet.hops[rows], fleet.kind[rows], self.devices.params.communication,
+                self.devices.breakdown, out,
             )  # fmt: skip
             found |= np.isfinite(out)
         return found

@@ -51,7 +51,7 @@ def meter_files(
         tables = {
             "meter_balance": balance_rows(case, arm, meters.devices, day),
             "meter_reads": read_rows(case, arm, meters.devices, day),
-            "meter_events": event_rows(case, meters.devices, day),
+            "meter_events": event_rows(case, arm, meters.devices, day),
             "meter_days": day_rows(case, arm, meters.devices, day, watched, used),
             "dt_meters": meters.devices.dt_meters.rows(
                 case,
@@ -62,6 +62,8 @@ def meter_files(
                 day.arms[arm].mapped,
             ),
         }
+        if meters.devices.commands is not None and day.commands is not None:
+            tables["commands"] = meters.devices.commands.table(case, arm, day.commands)
         for table, rows in tables.items():
             if table in shared.wanted and rows.num_rows:
                 path = f"tables/{table}/case={case}/{name}.parquet"
@@ -117,8 +119,8 @@ def read_rows(case: int, arm: int, devices: MeterDevices, day: DeviceDay) -> pa.
     return pa.table(columns, schema=arrow_schema("meter_reads"))
 
 
-def event_rows(case: int, devices: MeterDevices, day: DeviceDay) -> pa.Table:
-    """Failures, swaps, clocks set and signs of tampering of a day; every arm has the same."""
+def event_rows(case: int, arm: int, devices: MeterDevices, day: DeviceDay) -> pa.Table:
+    """Failures, swaps, clocks set, signs of tampering and commands carried out of a day."""
     start = np.datetime64(day.date, "us")
     state, out, ids = devices.state, day.devices, devices.fleet.ids
     swapped = (state.swap_day == devices.context(day.date).day) & (state.installed_day == state.swap_day)
@@ -130,6 +132,8 @@ def event_rows(case: int, devices: MeterDevices, day: DeviceDay) -> pa.Table:
         (ids[out.clock_set], set_at, CLOCK_SET, "clock_set"),
         *_signs(devices, day, start),
     ]
+    if devices.commands is not None and day.commands is not None:
+        parts += devices.commands.events(arm, day.commands)
     rows = [
         pa.table(
             {

@@ -1,0 +1,71 @@
+"""Commands of a head-end on their way to meters: queue, random wait in the meter, tries, latency.
+
+A message leaves at ``start + u1 queue + u2 jitter`` and is tried again every ``retry`` hours until a try gets through:
+``q = 1 - (1 - p^h)^r`` with the gateway up (`twin.meters.communication`). Its way takes the latency of its hops.
+"""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.kernels import watch_compilation
+from twin.meters.communication import Breakdown, CommunicationParams, gateway_up, latency_s, one_shot
+from twin.streams import Stream, key64, normal, uniform
+
+watch_compilation()
+
+_DRAWS = 256
+"""Draws of one campaign and meter; they count down from -1, where no other draw of the stream is."""
+_SHARE, _QUEUE, _JITTER, _LATENCY, _TRIES = range(5)
+HOUR_S = 3600.0
+
+
+@nb.njit(error_model="numpy")
+def _place(campaign: int, draw: int) -> int:
+    return -1_000_000 - campaign * _DRAWS - draw
+
+
+@nb.njit(cache=True, error_model="numpy")
+def draw_addressed(seed: int, ids: NDArray[np.int64], campaign: int, share: float, out: NDArray[np.bool_]) -> None:
+    """Which meters a campaign addresses: a random share. Shape (n,)."""
+    for i in range(len(ids)):
+        out[i] = uniform(key64(seed, Stream.METER_FIRMWARE, ids[i]), _place(campaign, _SHARE)) < share
+
+
+@nb.njit(cache=True, error_model="numpy")
+def deliver(
+    seed: int, ids: NDArray[np.int64], gateway: NDArray[np.int64], kind: NDArray[np.uint8], link: NDArray[np.float32],
+    hops: NDArray[np.uint8], params: CommunicationParams, breakdown: Breakdown, campaign: int, start_h: float,
+    queue_h: float, jitter_s: float, within_h: float, issued_h: NDArray[np.float64], reached_h: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """When each meter's message leaves and when it is carried out, hours since 2000-01-01; inf: not within the time.
+
+    Parameters
+    ----------
+    start_h, queue_h, within_h : float
+        Start of the campaign, time until the last message has left, time in which a message is tried. [h]
+    jitter_s : float
+        Longest random wait in the meter. [s]
+    issued_h, reached_h : array, shape (n,)
+        Overwritten. [h]
+    """
+    for i in range(len(ids)):
+        k, key = kind[i], key64(seed, Stream.METER_FIRMWARE, ids[i])
+        q = one_shot(link[i], hops[i], params.sends[k])
+        at = start_h + queue_h * uniform(key, _place(campaign, _QUEUE))
+        issued_h[i], reached_h[i] = at, np.inf
+        wait = jitter_s * uniform(key, _place(campaign, _JITTER))
+        attempt = 0
+        while at < issued_h[i] + within_h and attempt < _DRAWS - _TRIES:
+            up = gateway_up(seed, gateway[i], at, params.gateway_mtbf_days[k], params.gateway_mttr_h[k], breakdown)
+            if up and uniform(key, _place(campaign, _TRIES + attempt)) < q:
+                z = normal(key, _place(campaign, _LATENCY))
+                way = latency_s(
+                    hops[i], params.latency_first_s[k], params.latency_hop_s[k], params.latency_log_sd[k], z
+                )
+                reached_h[i] = at + (way + wait) / HOUR_S
+                break
+            at += params.retry_h[k]
+            attempt += 1

@@ -1,0 +1,43 @@
+"""Settings of meters as devices beyond who has which: commands that a head-end sends, and gateways that break down."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from twin.scenario import names
+from twin.scenario.parts import Many, Section
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Command(Section):
+    """A campaign of one command to a share of the smart meters, as a head-end with authority sends it.
+
+    Messages leave one after another for ``queue_min``: number of meters over the head-end's rate, so 133 min for four
+    million at 500 a second. Each meter then waits a random time up to ``jitter_s``.
+    """
+
+    command: Literal["disconnect", "connect", "firmware", "ping"]
+    day: date
+    hour: Annotated[float, Field(ge=0, lt=24)]
+    """Start, Bihar's wall clock. [h]"""
+    share: Share = 1.0
+    """Of the smart meters addressed, at random."""
+    vendors: Annotated[tuple[Annotated[str, AfterValidator(names.known_vendors)], ...], Many] = ()
+    """Makers addressed; none: all."""
+    queue_min: Annotated[float, Field(ge=0, le=100_000)] = 0.0
+    jitter_s: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    within_h: Annotated[float, Field(gt=0, le=240)] = 24.0
+    """A meter that is not reached is tried again for so long. Firmware has a time of its own in the data pack."""
+
+
+class GatewayFailure(Section):
+    """A share of all gateways is down for some hours, beside the failures that the datasheets tell."""
+
+    share: Share
+    first: Annotated[date, Field(alias="from")]
+    """They fail at the start of this day."""
+    hours: Annotated[float, Field(gt=0, le=2400)]
