@@ -15,6 +15,7 @@ from twin.errors import Problem, RunFolderError
 from twin.results.reader import Run
 
 NEEDED = ("meter_days", "readings")
+TOLD = ("readings", "meter_events", "bills", "estimates", "commands")
 KNOWN_SHOWN = 5
 
 
@@ -28,6 +29,8 @@ class MeterStory:
     readings: list[dict[str, Any]]
     events: list[dict[str, Any]]
     bills: list[dict[str, Any]]
+    estimates: list[dict[str, Any]]
+    commands: list[dict[str, Any]]
 
 
 def meter_story(run: Run, consumer_id: int, case: int = 0) -> MeterStory:
@@ -50,7 +53,7 @@ def meter_story(run: Run, consumer_id: int, case: int = 0) -> MeterStory:
         what = f"there are no readings of consumer {consumer_id} in case {case}"
         fix = f"use one of {len(known)} consumers ({some}, ...) and a case up to {max(row['case'] for row in ids)}"
         raise RunFolderError([Problem("meter", "CONSUMER", what, fix)])
-    parts = (_rows(run, name, consumer_id, case) for name in ("readings", "meter_events", "bills"))
+    parts = (_rows(run, name, consumer_id, case) for name in TOLD)
     return MeterStory(consumer_id, case, days, *parts)
 
 
@@ -78,7 +81,27 @@ def show_story(story: MeterStory, console: Console) -> None:
             )
             for row in story.bills
         ]  # fmt: skip
-        console.print(_table("Bills", [("window", "used kWh", "metered kWh", "INR"), *windows]))
+        console.print(_table("Bills", [("window", "used kWh", "billed kWh", "INR"), *windows]))
+    if story.estimates:
+        console.print(_table("Reads that did not simply come in", _estimate_lines(story)))
+    if story.commands:
+        sent = [
+            (row["command"], _text(row["issued"]), _text(row["executed"] or "-"), row["result"])
+            for row in story.commands
+        ]
+        console.print(_table("Commands", [("command", "sent", "carried out", "result"), *sent]))
+
+
+def _estimate_lines(story: MeterStory) -> list[tuple[str, ...]]:
+    head = ("window", "flag", "rule", "days missing", "register kWh (truth)", "billed kWh")
+    lines = [
+        (
+            f"{row['period_start']} to {row['period_end']}", row["flag"], row["rule"], str(row["days_missing"]),
+            f"{row['metered_kwh']:.2f}", f"{row['billed_kwh']:.2f}",
+        )
+        for row in story.estimates
+    ]  # fmt: skip
+    return [head, *lines]
 
 
 def _day_lines(story: MeterStory) -> list[tuple[str, ...]]:

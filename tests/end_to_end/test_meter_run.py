@@ -9,6 +9,10 @@ from twin.meters.theft import OCCURRENCE, RESTORATION
 DEVICES = ("meters.devices=true", "time.start=2026-06-30", "time.days=2", "output.readings.consumers=200")
 """Over a month's end, where registers start again."""
 LIGHT = ("grid.resolve.fraction=0.002",)
+COMMANDS = (
+    "meters.commands=[{command: disconnect, day: 2026-06-30, hour: 11.0, share: 0.02, queue_min: 30},"
+    " {command: ping, day: 2026-07-01, hour: 3.0, share: 0.1}]",
+)
 
 
 @pytest.fixture(scope="module")
@@ -16,8 +20,8 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("meters")
     plain = ("meters.devices=false", *DEVICES[1:])
     return {
-        "one": run_local(folder / "one", 1, DEVICES + LIGHT),
-        "three": run_local(folder / "three", 3, DEVICES + LIGHT),
+        "one": run_local(folder / "one", 1, DEVICES + LIGHT + COMMANDS),
+        "three": run_local(folder / "three", 3, DEVICES + LIGHT + COMMANDS),
         "plain": run_local(folder / "plain", 2, plain + LIGHT),
     }
 
@@ -51,14 +55,47 @@ def test_truth_is_that_of_a_run_without_devices(runs):
     assert "meter_balance" not in runs["plain"].digests()
 
 
-def test_bills_are_of_what_registers_show(runs):
-    sql = """SELECT b."case", sum(b.metered_kwh) AS bills, any_value(m.kwh) AS meters FROM bills b
+def test_bills_are_of_what_registers_show_or_of_what_was_estimated_for_them(runs):
+    sql = """SELECT b."case", sum(b.metered_kwh) AS bills, any_value(m.kwh) AS meters,
+      sum(coalesce(e.billed_kwh - e.metered_kwh, 0)) AS estimated FROM bills b
+      LEFT JOIN estimates e USING ("case", consumer_id, period_start)
       JOIN consumers c USING (consumer_id) JOIN
       (SELECT "case", sum(metered_kwh) AS kwh FROM meter_balance WHERE date = '2026-07-01' GROUP BY ALL) m
       USING ("case") WHERE b.period_start = '2026-07-01' AND c.dt_id >= 0 GROUP BY ALL"""
     rows = runs["one"].query(sql).to_pandas()
     assert len(rows) == 2
-    assert np.allclose(rows.bills, rows.meters, rtol=1e-12)
+    assert np.allclose(rows.bills, rows.meters + rows.estimated, rtol=1e-12)
+    assert np.all(np.abs(rows.estimated) > 0)
+    assert np.all(np.abs(rows.estimated) < 0.05 * rows.meters)
+
+
+def test_estimates_say_why_and_how(runs):
+    rows = runs["one"].table("estimates", where='"case" = 0').to_pandas()
+    june, july = rows[rows.period_start == rows.period_start.min()], rows[rows.period_start == rows.period_start.max()]
+    assert {"late", "missing", "defective", "door_locked"} <= set(rows.flag)
+    assert "corrected" in set(july.flag)
+    assert "corrected" not in set(june.flag)
+    assert np.array_equal(rows.rule == "none", rows.flag.isin(["late", "corrected"]))
+    assert np.all(rows.billed_kwh[rows.flag != "corrected"] > -1e-9)
+    bills = runs["one"].query('SELECT count(*) AS n FROM bills WHERE "case" = 0').to_pandas().n[0]
+    assert 0.02 < len(rows) / bills < 0.2
+    both = june.merge(july, on="consumer_id", suffixes=("_june", "_july"))
+    settled = both[(both.flag_june == "door_locked") & (both.flag_july == "corrected")]
+    total = settled.metered_kwh_june + settled.metered_kwh_july
+    assert len(settled) > 20
+    assert np.median(np.abs(settled.billed_kwh_june + settled.billed_kwh_july - total)) < 1e-9, (
+        "unless a bill is at zero"
+    )
+
+
+def test_commands_are_told_with_their_events(runs):
+    rows = runs["one"].table("commands", where='"case" = 0').to_pandas()
+    assert set(rows.command) == {"disconnect", "ping"}
+    assert (rows.result == "executed").mean() > 0.8
+    events = runs["one"].table("meter_events", where='"case" = 0 AND code = 301').to_pandas()
+    opened = rows[(rows.command == "disconnect") & (rows.result == "executed")]
+    assert sorted(events.consumer_id) == sorted(opened.consumer_id)
+    assert np.all(opened.executed >= opened.issued)
 
 
 def test_readings_show_recorded_energy_beside_the_truth(runs):
@@ -73,7 +110,7 @@ def test_readings_show_recorded_energy_beside_the_truth(runs):
 
 def test_the_cut_into_shards_changes_nothing(runs):
     assert runs["one"].digests() == runs["three"].digests()
-    for table in ("meter_balance", "meter_reads", "meter_events", "meter_days", "dt_meters"):
+    for table in ("meter_balance", "meter_reads", "meter_events", "meter_days", "dt_meters", "estimates", "commands"):
         assert table in runs["one"].digests()
 
 

@@ -45,15 +45,3 @@ def register_wh(cumulative_kwh: NDArray[np.float64], resolution_wh: NDArray[np.i
 def shown_wh(cumulative_kwh: float, resolution_wh: float) -> float:
     """`register_wh` of one register, for compiled loops; a whole number. [Wh]"""
     return np.floor((cumulative_kwh * WH_PER_KWH + SLACK_WH) / resolution_wh) * resolution_wh
-
-
-def displayed_wh(reading_wh: NDArray[np.int64], rollover_kwh: NDArray[np.int64]) -> NDArray[np.int64]:
-    """What a register with a last digit before the comma shows: it starts again at zero. Shape (n,). [Wh]"""
-    return reading_wh % (rollover_kwh * WH_PER_KWH)
-
-
-def advanced_wh(
-    before_wh: NDArray[np.int64], after_wh: NDArray[np.int64], rollover_kwh: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Energy between two displayed readings less than one turn apart, across a rollover too. Shape (n,). [Wh]"""
-    return (after_wh - before_wh) % (rollover_kwh * WH_PER_KWH)
