@@ -110,7 +110,16 @@ def test_readings_show_recorded_energy_beside_the_truth(runs):
 
 def test_the_cut_into_shards_changes_nothing(runs):
     assert runs["one"].digests() == runs["three"].digests()
-    for table in ("meter_balance", "meter_reads", "meter_events", "meter_days", "dt_meters", "estimates", "commands"):
+    for table in (
+        "meter_balance",
+        "meter_reads",
+        "meter_events",
+        "meter_days",
+        "dt_meters",
+        "feeder_meters",
+        "estimates",
+        "commands",
+    ):
         assert table in runs["one"].digests()
 
 
@@ -164,6 +173,17 @@ def test_dt_meters_show_what_was_sent_and_theft_shows_between_them_and_registers
     gap = missing[stolen >= most].median() - missing[stolen <= least].median()
     assert gap > 0.02, "large consumers mapped to a wrong DT blur it (hence medians), but theft is in it"
     assert missing.mean() > stolen.mean(), "losses, errors and failed meters come on top"
+
+
+def test_feeder_meters_show_what_their_heads_sent(runs):
+    sql = """SELECT m.sent_metered_kwh AS metered, f.kwh AS sent FROM feeder_meters m JOIN
+      (SELECT "case", feeder_id, CAST(interval_start AS DATE) AS date, sum(sent_kw) / 4 AS kwh FROM feeders
+       GROUP BY ALL) f
+      USING ("case", feeder_id, date)"""
+    rows = runs["one"].query(sql).to_pandas()
+    assert len(rows) == runs["one"].table("feeder_meters").num_rows > 20
+    assert np.all(np.abs(rows.metered / rows.sent - 1) < 0.01)
+    assert not np.allclose(rows.metered, rows.sent, rtol=1e-5)
 
 
 def test_every_sign_of_tampering_ends_and_only_those_who_steal_give_one(runs):

@@ -9,6 +9,7 @@ from tests.unit.test_meter_devices import DATE, PLAN, day_kwh, opened, populatio
 from twin.meters.communication import NO_BREAKDOWN
 from twin.simulation.dt_meters import mapped_dts
 from twin.simulation.meter_devices import MeterDevices
+from twin.simulation.meter_tables import feeder_rows
 from twin.simulation.replicate import open_world
 
 
@@ -58,3 +59,18 @@ def test_a_dt_meter_is_read_but_for_silent_links_and_dead_gateways(world):
     meters = devices.dt_meters
     days = np.array([meters.read(devices.first_day + 40 * k, NO_BREAKDOWN) for k in range(6)])
     assert days[:, meters.link >= 0.3].mean() > 0.97
+
+
+def test_a_feeder_s_balance_is_that_of_its_own_meter(world):
+    """Errors of its own (0.5S), and the read registers of its consumers beside them."""
+    devices, used = opened(world), day_kwh(world)
+    day = devices.advance(DATE, [used], np.zeros((1, *used.shape)), np.arange(len(used)))
+    sent = np.full(len(world.population.feeders), 9000.0)
+    rows = feeder_rows(0, 0, devices, day, sent).to_pandas()
+    error = rows.sent_metered_kwh / sent - 1
+    assert np.all(np.abs(error) < 0.01)
+    assert error.nunique() == len(rows) > 5
+    for row, part in zip(rows.itertuples(), world.population.feeders, strict=True):
+        read = np.isfinite(day.devices.arrival_h[part.rows])
+        assert row.meters_read == read.sum()
+        assert row.read_kwh == pytest.approx(day.arms[0].metered_kwh[part.rows][read].sum())

@@ -169,3 +169,17 @@ def test_failed_and_unreachable_legacy_meters_are_estimated(world):
     assert 0.03 < len(flagged[DOOR_LOCKED]) / legacy.sum() < 0.07
     assert not closed.carry_wh[:, closed.flag == DEFECTIVE].any(), "what no register shows is never given back"
     assert np.median(closed.billed_wh[0, closed.flag == DEFECTIVE].sum(axis=1)) > 0
+
+
+def test_estimates_do_not_hang_on_the_cut_into_shards(world):
+    whole, part_world = MeterDevices(world), open_world(PLAN, 0, population(planned_state(1), 2, skip=1))
+    part = MeterDevices(part_world)
+    found = []
+    for devices, here in ((whole, world), (part, part_world)):
+        meters = MeterState.begin(PLAN, 0.0 * day_kwh(here), devices)
+        run_days(meters, here, FIRST, 3)
+        meters.close_window(dt.date(2026, 6, 30))
+        found.append(devices.estimates.table(0, 0, (np.datetime64(FIRST, "D"), np.datetime64(FIRST, "D"))).to_pandas())
+    both = found[0][found[0].consumer_id.isin(part.fleet.ids)].sort_values("consumer_id").reset_index(drop=True)
+    assert both.equals(found[1].sort_values("consumer_id").reset_index(drop=True))
+    assert len(both) > 20

@@ -42,6 +42,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "meter_events": ("case", "event_time", "consumer_id", "event"),
     "meter_days": ("case", "date", "consumer_id"),
     "dt_meters": ("case", "date", "dt_id"),
+    "feeder_meters": ("case", "date", "feeder_id"),
     "commands": ("case", "campaign", "consumer_id"),
     "estimates": ("case", "consumer_id", "period_start"),
     "losses": ("arm", "area", "part"),

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from twin.meters.fleet import DayContext, FleetParams
 
 HOURS = 24.0
+FEEDER_ENTITIES = -(2**40)
+"""Feeders' meters draw as entities from here down, apart from consumers and DTs."""
 
 
 @dataclass
@@ -50,35 +52,26 @@ class Mapped:
     """Of those read within the day. [kWh]"""
 
 
-class DtMeters:
-    """Columns of a shard's DT meters, shape (n_dts,) each; they do not fail."""
+class SystemMeters:
+    """CT-operated meters of a utility's own, shape (n,); they do not fail."""
 
     def __init__(
-        self, seed: int, population: Population, dt_of: NDArray[np.int32], types: Catalogue, params: FleetParams
-    ) -> None:
+        self, seed: int, entity: NDArray[np.int64], rating_kva: NDArray[np.float64], district: NDArray[np.int64],
+        types: Catalogue, params: FleetParams,
+    ) -> None:  # fmt: skip
         spec = read_yaml("meter_fleet")
-        self.params, self.population, self.seed = params, population, seed
-        self.dt_id = np.concatenate([np.zeros(0, np.int64), *(part.dt_id for part in population.feeders)])
-        self._entity = -1 - self.dt_id  # apart from consumers, whose ids are not negative
-        code = types.code("ct_operated", "ct_operated")
-        self.kind = np.full(len(self.dt_id), code, np.uint8)
-        self.there = uniforms(seed, Stream.METER_TYPE, self._entity) < spec["dt_meter_share"]["value"]
+        self.seed, self.params, self.district, self.entity = seed, params, district, entity
+        self.kind = np.full(len(entity), types.code("ct_operated", "ct_operated"), np.uint8)
         points = class_points(params.metrology.accuracy_class, read_yaml("meter_classes")["classes"])
-        self.errors = draw_errors(seed, self._entity, self.kind, params.metrology, points).astype(np.float64)
+        self.errors = draw_errors(seed, entity, self.kind, params.metrology, points).astype(np.float64)
         low, high = spec["age_years"]["smart"]["value"]
-        self.age_years = low + (high - low) * uniforms(seed, Stream.METER_AGE, self._entity)
-        self.link, self.hops = draw_links(seed, self._entity, self.kind, params.communication)
-        rating = np.concatenate([np.zeros(0), *(part.rating_kva for part in population.feeders)])
+        self.age_years = low + (high - low) * uniforms(seed, Stream.METER_AGE, entity)
+        self.link, self.hops = draw_links(seed, entity, self.kind, params.communication)
         power_factor = float(spec["dt_power_factor"]["value"])
-        self.rated_kw, self.tan_phi = rating * power_factor, np.sqrt(1.0 - power_factor**2) / power_factor
-        self.district = np.zeros(len(self.dt_id), np.int64)
-        for part in population.feeders:
-            if part.rows.stop > part.rows.start:
-                self.district[part.dts] = population.consumers.district[part.rows.start]
-        self.mapped_dt = mapped_dts(seed, population, dt_of, float(spec["wrong_mapping_share"]["value"]))
+        self.rated_kw, self.tan_phi = rating_kva * power_factor, np.sqrt(1.0 - power_factor**2) / power_factor
 
     def metered_kwh(self, today: DayContext, first_day: int, sent_kwh: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What DT meters make of a day's energy, shape (n_dts,). [kWh]
+        """What the meters make of a day's energy, shape (n,). [kWh]
 
         ``first_day``: when ages were drawn, days since 2000-01-01.
         """
@@ -93,12 +86,45 @@ class DtMeters:
 
     def read(self, day: int, breakdown: Breakdown) -> NDArray[np.bool_]:
         """Whose profile of a day comes in within the next day; each has a gateway of its own."""
-        out = np.empty(len(self.dt_id), np.float32)
+        out = np.empty(len(self.entity), np.float32)
         arrivals_h(
-            np.uint64(self.seed), self._entity, self._entity, day + 1, self.link, self.hops, self.kind,
+            np.uint64(self.seed), self.entity, self.entity, day + 1, self.link, self.hops, self.kind,
             self.params.communication, breakdown, out,
         )  # fmt: skip
         return np.isfinite(out)
+
+
+def feeder_meters(seed: int, population: Population, types: Catalogue, params: FleetParams) -> SystemMeters:
+    """The meters at the heads of a shard's feeders, every one of which has one."""
+    parts = population.feeders
+    entity = FEEDER_ENTITIES - np.array([part.feeder for part in parts], np.int64)
+    rating = np.array([part.rating_kva.sum() for part in parts], np.float64)
+    return SystemMeters(seed, entity, rating, feeder_districts(population), types, params)
+
+
+def feeder_districts(population: Population) -> NDArray[np.int64]:
+    """District of each feeder's consumers, shape (n_feeders,)."""
+    district = np.zeros(len(population.feeders), np.int64)
+    for position, part in enumerate(population.feeders):
+        if part.rows.stop > part.rows.start:
+            district[position] = population.consumers.district[part.rows.start]
+    return district
+
+
+class DtMeters(SystemMeters):
+    """Columns of a shard's DT meters, shape (n_dts,) each; not every DT has one."""
+
+    def __init__(
+        self, seed: int, population: Population, dt_of: NDArray[np.int32], types: Catalogue, params: FleetParams
+    ) -> None:
+        spec, parts = read_yaml("meter_fleet"), population.feeders
+        self.dt_id = np.concatenate([np.zeros(0, np.int64), *(part.dt_id for part in parts)])
+        rating = np.concatenate([np.zeros(0), *(part.rating_kva for part in parts)])
+        per_feeder = np.array([len(part.dt_id) for part in parts], np.int64)
+        district = np.repeat(feeder_districts(population), per_feeder)
+        super().__init__(seed, -1 - self.dt_id, rating, district, types, params)  # consumers' ids are not negative
+        self.there = uniforms(seed, Stream.METER_TYPE, self.entity) < spec["dt_meter_share"]["value"]
+        self.mapped_dt = mapped_dts(seed, population, dt_of, float(spec["wrong_mapping_share"]["value"]))
 
     def mapped(self, metered_kwh: NDArray[np.float64], arrival_h: NDArray[np.float32]) -> Mapped:
         """Sums over consumers by the DT they are mapped to, in the consumers' order."""

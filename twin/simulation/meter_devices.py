@@ -43,7 +43,7 @@ from twin.meters.fleet import (
 from twin.meters.metrology import MetrologyParams, class_points, draw_errors
 from twin.meters.theft import KINDS, TheftParams, draw_theft, log_signs
 from twin.scenario.names import BY_DISTRICT
-from twin.simulation.dt_meters import DtMeters, Mapped
+from twin.simulation.dt_meters import DtMeters, Mapped, feeder_meters
 from twin.simulation.meter_commands import CommandDay, Commands
 from twin.simulation.meter_estimates import Estimates
 from twin.simulation.population import Population
@@ -99,6 +99,7 @@ class MeterDevices:
         kind = meter_types(world, self.types)
         self.fleet = _draw_fleet(world.seed, population, kind, self.types, self.params)
         self.dt_meters = DtMeters(world.seed, population, self.place.dt, self.types, self.params)
+        self.feeder_meters = feeder_meters(world.seed, population, self.types, self.params)
         self.first_day = day_number(world.plan.dates[0])
         self.state: FleetState
         self.estimates = Estimates(self, len(world.plan.arms), world.plan.zones.n_zones)

@@ -161,6 +161,8 @@ class Estimates:
         flag[unread[~works]] = DEFECTIVE
         waiting = unread[works]
         flag[waiting] = np.where(self._come_late(waiting, window.last, spec["bill_wait_days"]["value"]), LATE, MISSING)
+        large = flag[self.devices.population.ht]  # HT consumers are few and large: somebody goes and reads their meters
+        large[large >= 0] = LATE
         return flag
 
     def _come_late(self, rows: NDArray[np.int64], last: int, wait_days: int) -> NDArray[np.bool_]:

@@ -18,7 +18,9 @@ from twin.meters.fleet import LEDGER, READS
 from twin.meters.theft import KINDS, OCCURRENCE, RESTORATION
 from twin.results.schema import arrow_schema
 from twin.results.storage import FileRecord
+from twin.simulation.dt_meters import HOURS
 from twin.simulation.harvest import DT_COLUMNS
+from twin.simulation.messages import Q
 from twin.simulation.reading_tables import rows_of_ids
 from twin.simulation.shard_tables import named
 
@@ -62,6 +64,8 @@ def meter_files(
                 day.arms[arm].mapped,
             ),
         }
+        sent = block.arms[arm].quantities[Q.P].sum(axis=1) * HOURS / world.plan.steps
+        tables["feeder_meters"] = feeder_rows(case, arm, meters.devices, day, sent)
         if meters.devices.commands is not None and day.commands is not None:
             tables["commands"] = meters.devices.commands.table(case, arm, day.commands)
         for table, rows in tables.items():
@@ -102,6 +106,25 @@ def balance_rows(case: int, arm: int, devices: MeterDevices, day: DeviceDay) -> 
 
 def _dt_ids(population: Population) -> NDArray[np.int64]:
     return np.concatenate([np.zeros(0, np.int64), *(part.dt_id for part in population.feeders)])
+
+
+def feeder_rows(
+    case: int, arm: int, devices: MeterDevices, day: DeviceDay, sent_kwh: NDArray[np.float64]
+) -> pa.Table:  # fmt: skip
+    """A day of the feeders as a utility sees them: the head's meter beside the registers of its consumers."""
+    parts, meters, today = devices.population.feeders, devices.feeder_meters, devices.context(day.date)
+    counts = day.counts[: len(parts)].sum(axis=1)
+    columns = {
+        "case": np.full(len(parts), case, np.int32),
+        "date": np.full(len(parts), np.datetime64(day.date, "D")),
+        "feeder_id": np.array([part.feeder for part in parts], np.int32),
+        "sent_metered_kwh": meters.metered_kwh(today, devices.first_day, sent_kwh),
+        "read": meters.read(today.day, today.breakdown),
+        "meters": counts[:, READS.index("meters")].astype(np.int32),
+        "meters_read": counts[:, READS.index("read_24h")].astype(np.int32),
+        "read_kwh": day.arms[arm].read_kwh[: len(parts)].sum(axis=1),
+    }
+    return pa.table(columns, schema=arrow_schema("feeder_meters"))
 
 
 def read_rows(case: int, arm: int, devices: MeterDevices, day: DeviceDay) -> pa.Table:

@@ -266,7 +266,8 @@ def wanted_tables(scenario: Scenario) -> list[str]:
     tables = ["consumers", "feeders", "transformers", "bills", "registers", "readings"]
     tables += ["mapped_loads", "loads"] if scenario.grid.is_own else []
     with_devices = any(point.meters.devices for _, point in scenario.points())
-    devices = ["meter_balance", "meter_reads", "meter_events", "meter_days", "dt_meters", "estimates", "commands"]
+    devices = ["meter_balance", "meter_reads", "meter_events", "meter_days", "dt_meters", "feeder_meters"]
+    devices += ["estimates", "commands"]
     tables += devices if with_devices else []
     return ["population", *(table for table in tables if scenario.output.wants(table))]
 
