@@ -10,6 +10,7 @@ from twin.meters.communication import (
     Breakdown,
     CommunicationParams,
     arrival_h,
+    arrivals_h,
     draw_links,
     gateway_up,
     join_min,
@@ -17,6 +18,7 @@ from twin.meters.communication import (
     one_shot,
 )
 from twin.meters.datasheets import catalogue
+from twin.meters.fleet import LEVELS_H
 
 PARAMS = catalogue().params(CommunicationParams, "communication")
 MESH = catalogue().names.index("ncc.single_phase")
@@ -126,3 +128,20 @@ def test_a_breakdown_takes_its_share_of_gateways_for_its_time_and_no_other():
     assert up[48].all()
     assert np.array_equal(up[0], up[47.9])
     assert near_share((~up[0]).sum(), 4000, 0.3)
+
+
+def test_the_curve_of_daily_reads_is_the_analytic_one():
+    """Share read by each hour that is counted: mean of ``1 - (1 - q)^n``, n tries by then, over links and starts."""
+    params = catalogue().params(CommunicationParams, "communication")
+    params = params._replace(gateway_mtbf_days=np.full_like(params.gateway_mtbf_days, 1e12))
+    kind = np.full(len(IDS), catalogue().names.index("genus.single_phase"), np.uint8)
+    link, hops = draw_links(3, IDS, kind, params)
+    out = np.empty(len(IDS), np.float32)
+    arrivals_h(np.uint64(3), IDS, IDS, DAY, link, hops, kind, params, NO_BREAKDOWN, out)
+    spread, retry, sends = (float(column[kind[0]]) for column in (params.spread_h, params.retry_h, params.sends))
+    missed = (1.0 - link.astype(np.float64) ** hops) ** sends
+    starts = spread * (np.arange(2000) + 0.5) / 2000
+    for hour in LEVELS_H:
+        tries = np.maximum(np.ceil((hour - starts) / retry), 0).astype(int)
+        chance = sum(np.mean(tries == n) * (1.0 - missed**n) for n in np.unique(tries))
+        assert abs((out < hour).sum() - chance.sum()) < 4.9 * np.sqrt((chance * (1 - chance)).sum()) + 1, hour
