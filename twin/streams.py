@@ -71,6 +71,10 @@ class Stream(IntEnum):
     METER_AGE = 103
     GATEWAY = 104
     METER_MAPPING = 105
+    # prepaid wallets: keyed by replicate
+    WALLET_START = 120
+    RECHARGE = 121
+    DISCONNECTION = 122
 
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
