@@ -23,6 +23,7 @@ from twin.simulation.provenance import (
 
 NO_INPUT = {
     "calibration": "compared with results, never read by the model",
+    "calibrated": "factors of numbers whose own marks stand with them; all 1 until something is fitted",
     "calibration_split": "which published numbers are fitted and which are held out",
     "rates": "measured; predicts what a run costs",
     "report": "what the page shows; it lists its conventions itself",

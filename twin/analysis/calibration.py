@@ -1,6 +1,7 @@
 """Table ``calibration``: what the twin gives for the state beside what was published, like with like.
 
-Rows of ``twin/data/calibration.csv`` whose column ``estimate`` names one of the estimates below. Counts and shares of
+Rows of ``twin/data/calibration.csv`` to which ``calibration_split.csv`` gives one of the estimates below; that file
+also says which are fitted and which held out. Counts and shares of
 consumers come from the table ``population``, with the sampling error of the run's sample; the peak is handed in
 (highest mean-field evening of the season), its hour is the run's.
 """
@@ -9,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -40,8 +42,22 @@ class Target(Row):
     value_low: float
     value_high: float
     confidence: str
+
+
+class Use(Row):
+    """What a published number is used for, decided before anything was fitted."""
+
+    id: str
+    use: Literal["fitted", "held_out"]
     estimate: str | None = None
-    fitted: bool | None = None
+    tolerance: float
+    tolerance_kind: Literal["relative", "points", "hours"]
+
+
+@lru_cache(maxsize=1)
+def split() -> dict[str, Use]:
+    """Published numbers that are fitted or held out, by id."""
+    return {row.id: row for row in read_rows("calibration_split", Use)}
 
 
 @dataclass(frozen=True)
@@ -79,12 +95,13 @@ def calibration_table(
     found = {**_counts(feeders, population), **_peak(loads, experiment, estimates)}
     rows = []
     for target in read_rows("calibration", Target):
-        if target.estimate in found and target.purpose in SPOKEN_TO and target.confidence == "found":
-            rows.append(_row(target, found[target.estimate]))
+        use = split().get(target.id)
+        if use is not None and use.estimate in found and target.purpose in SPOKEN_TO:
+            rows.append(_row(target, found[use.estimate], use))
     return build("calibration", rows)
 
 
-def _row(target: Target, estimate: Estimate) -> dict[str, Any]:
+def _row(target: Target, estimate: Estimate, use: Use) -> dict[str, Any]:
     low, high = estimate.bounds()
     names = ("id", "quantity", "period", "unit", "confidence")
     return {
@@ -94,7 +111,7 @@ def _row(target: Target, estimate: Estimate) -> dict[str, Any]:
         "value": estimate.value,
         "low": low,
         "high": high,
-        "fitted": bool(target.fitted),
+        "fitted": use.use == "fitted",
     }
 
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.calibrated import fitted
 from twin.datapack import Row, kinds, read_rows, read_yaml
 from twin.errors import DataPackError, Problem
 
@@ -239,6 +240,22 @@ class _Appliance(Row):
     min_per_day_autumn: float
 
 
+COOLING = ("fan", "cooler", "ac")
+"""Kinds of appliance (homes.yaml) whose power the factor ``home_cooling`` scales."""
+LEVELS = {"shop": "shop", "industry": "industry", "ht": "industry"}
+"""Fitted factor of the rated load of a group of kinds; groups that are not named are not fitted."""
+
+
+def home_level(channel: str) -> str:
+    """Name of the fitted factor that scales the power of a home's appliance of this channel."""
+    return "home_cooling" if channel in COOLING else "home_other"
+
+
+def group_level(group: str) -> float:
+    """What a fit made of the rated load of consumers of this group."""
+    return fitted(LEVELS[group]) if group in LEVELS else 1.0
+
+
 def _tan(pf: float) -> float:
     return float(np.sqrt(1 / pf**2 - 1))
 
@@ -261,6 +278,7 @@ def stock() -> Stock:
     shares = [signals["rosters"]["groups"][name]["share"] for name in ROSTERS]
     archetypes = [others["kinds"][kind.name] for kind in kinds()[N_HOME_KINDS:]]
     share, own, lead = _other_channels(archetypes)
+    rest = fitted("home_other")
     return Stock(
         scalars=np.array(
             [homes["scale"], homes["power_log_sd"], homes["hours_log_sd"], homes["threshold_sd_k"]]
@@ -273,10 +291,10 @@ def stock() -> Stock:
             + [homes["box_duty"], others["share_log_sd"], signals["threshold_buckets"]["step_k"]]
             + [float(signals["threshold_buckets"]["count"])]
         ),
-        small_loads_w=np.array(homes["small_loads_w"], dtype=float),
-        night_lamp=np.array([homes["night_lamp"][key] for key in ("share", "power_w", "duty")]),
+        small_loads_w=np.array(homes["small_loads_w"], dtype=float) * rest,
+        night_lamp=np.array([homes["night_lamp"][key] for key in ("share", "power_w", "duty")]) * [1.0, rest, 1.0],
         appliance_channel=np.array([codes[used[row.name]["channel"]] for row in rows]),
-        power_w=np.array([row.power_w_typical for row in rows]),
+        power_w=np.array([row.power_w_typical * fitted(home_level(used[row.name]["channel"])) for row in rows]),
         minutes=(np.array(per_season) * (_SEASON_DAYS / _SEASON_DAYS.sum())).sum(axis=1),
         own=np.array(
             [[getattr(r, f"own_{area}_c{c}_pct") / 100 for r in rows] for area in ("rural", "urban") for c in classes]
@@ -288,7 +306,7 @@ def stock() -> Stock:
         rate_unit_min=np.array([homes["channels"][name]["rate_unit_min"] for name in RATED_CHANNELS]),
         program_of_kind=catalogue().program_of_kind,
         roster_share=np.cumsum(shares),
-        rated_kw=np.array([a["rated_kw"] for a in archetypes]),
+        rated_kw=np.array([a["rated_kw"] for a in archetypes]) * [group_level(k.group) for k in kinds()[N_HOME_KINDS:]],
         rated_log_sd=np.array([a["log_sd"] for a in archetypes]),
         works=np.array([a.get("own", 1.0) for a in archetypes]),
         rostered=np.array([kind.group == "farm" for kind in kinds()[N_HOME_KINDS:]], dtype=np.uint8),
