@@ -132,6 +132,20 @@ def uncertain_parameters() -> dict[str, Parameter]:
 
 
 @lru_cache(maxsize=1)
+def behaviour_parameters() -> dict[str, Parameter]:
+    """Parameters of how a response comes about, which are drawn only where an arm asks for them; by name."""
+    return {
+        name: Parameter(*map(float, (*entry["range"], *entry["limits"])))
+        for name, entry in read_yaml("priors")["behaviour"].items()
+    }
+
+
+def scenario_parameters() -> dict[str, Parameter]:
+    """Every parameter that a scenario may set."""
+    return {**uncertain_parameters(), **behaviour_parameters()}
+
+
+@lru_cache(maxsize=1)
 def category_kinds() -> tuple[CategoryKind, ...]:
     """The mix of archetypes within each category."""
     return tuple(read_rows("category_kinds", CategoryKind))

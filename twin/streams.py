@@ -51,6 +51,8 @@ class Stream(IntEnum):
     # behaviour: keyed by replicate
     PARAMETER = 60
     ENROLMENT = 61
+    PILOT = 62
+    RESPONSE = 63
     # checks
     VERIFICATION = 80
     READINGS = 81

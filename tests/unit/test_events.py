@@ -95,6 +95,7 @@ def test_a_short_notice_leaves_the_response_of_a_usual_day(notice, share):
     """A quarter of the full notice: a quarter of the response follows the event's price, the rest the period's."""
     plan = plans(scenario_with(f"{TOD}, {CRITICAL}", NOTICE=notice))[0]
     response = object.__new__(Response)  # only what the notice needs: a population takes seconds to build
+    response.parameters = {}
     response.plan, response.full_notice_h = plan, 12.0
     zones = plan.zones
     after = np.arange(3.0 * zones.n_zones).reshape(3, 1, zones.n_zones)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.datapack import kinds, read_yaml, uncertain_parameters
+from twin.datapack import behaviour_parameters, kinds, read_yaml, uncertain_parameters
 from twin.demand.columns import DemandColumns, has_ac
 from twin.streams import Stream, uniforms
 
@@ -152,9 +152,11 @@ def probabilities_over(
 
 
 def parameter_bounds(
-    overrides: Mapping[str, float | tuple[float, float]] | None = None,
+    overrides: Mapping[str, float | tuple[float, float]] | None = None, also: Collection[str] = ()
 ) -> dict[str, tuple[float, float]]:
     """Bounds of every uncertain parameter: its prior's, or ``overrides`` (a value, or low and high, by name).
+
+    ``also`` names the parameters of `twin.datapack.behaviour_parameters` that are asked for; others are left out.
 
     Raises
     ------
@@ -162,6 +164,7 @@ def parameter_bounds(
         For a name that is no parameter; a scenario with one is refused when it is read.
     """
     bounds = {name: (prior.low, prior.high) for name, prior in uncertain_parameters().items()}
+    bounds |= {name: (prior.low, prior.high) for name, prior in behaviour_parameters().items() if name in also}
     for name, value in (overrides or {}).items():
         if name not in bounds:
             raise ValueError(f"no such parameter: {name}")
@@ -171,7 +174,9 @@ def parameter_bounds(
 
 
 def draw_parameters(
-    replicate_seed: int, overrides: Mapping[str, float | tuple[float, float]] | None = None
+    replicate_seed: int,
+    overrides: Mapping[str, float | tuple[float, float]] | None = None,
+    also: Collection[str] = (),
 ) -> dict[str, float]:
     """One draw of every uncertain parameter of behaviour, shared by all arms of a replicate.
 
@@ -180,8 +185,10 @@ def draw_parameters(
     replicate_seed : int
     overrides : dict, optional
         A value, or other bounds (low, high), by parameter name; a scenario has been checked for wrong ones.
+    also : names, optional
+        See `parameter_bounds`. Draws are keyed by name: asking for more changes no other.
     """
-    bounds = parameter_bounds(overrides)
+    bounds = parameter_bounds(overrides, also)
     entities = np.array([zlib.crc32(name.encode()) for name in bounds], np.int64)
     drawn = uniforms(replicate_seed, Stream.PARAMETER, entities)
     return {name: low + float(u) * (high - low) for (name, (low, high)), u in zip(bounds.items(), drawn, strict=True)}

@@ -249,7 +249,10 @@ def apply_arm(tariff: Tariff, settings: Mapping[str, Any] | BaseModel | None = N
         ) from error
 
 
-def common_zones(arms: Sequence[ArmTariff], steps: int, marks: Mapping[str, Mapping[str, str]] | None = None) -> Zones:
+def common_zones(
+    arms: Sequence[ArmTariff], steps: int, marks: Mapping[str, Mapping[str, str]] | None = None,
+    apart: Sequence[Programme] = (),
+) -> Zones:  # fmt: skip
     """The fewest zones of the day within which no arm's tariff changes, nor the base tariff's own time of day.
 
     Parameters
@@ -260,6 +263,8 @@ def common_zones(arms: Sequence[ArmTariff], steps: int, marks: Mapping[str, Mapp
         Steps of a day: 96, 48 or 24.
     marks : mapping, optional
         Further sets of periods to keep apart, for example ``{"evening": {"evening": "17-23"}}``.
+    apart : sequence of Programme, optional
+        Further hours of certain days to keep apart: those after events.
 
     Raises
     ------
@@ -271,7 +276,7 @@ def common_zones(arms: Sequence[ArmTariff], steps: int, marks: Mapping[str, Mapp
     windows += [plan.hours for arm in arms if (plan := arm.settings.plan()) is not None]
     windows += [{"usual": part.hours} for arm in arms if (part := arm.settings.peak_rebate) is not None]
     windows += (marks or {}).values()
-    programmes = dict.fromkeys(part.programme for arm in arms for part in arm.settings.events)
+    programmes = dict.fromkeys((*(part.programme for arm in arms for part in arm.settings.events), *apart))
     try:
         return refine(windows, steps, tuple(programmes))
     except ValueError as error:

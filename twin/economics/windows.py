@@ -9,6 +9,7 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.datapack import read_yaml
 from twin.hours import holds, minutes_of, period_at
 from twin.units import MINUTES_PER_DAY
 
@@ -22,6 +23,15 @@ class Programme:
 
     hours: str
     dates: frozenset[date]
+
+
+def after_event(event: Programme) -> Programme | None:
+    """The hours right after an event on its day, in which energy is made up for; None: the event ends with the day."""
+    end = minutes_of(event.hours)[1]
+    last = min(end + int(read_yaml("priors")["snap_back_hours"] * 60), MINUTES_PER_DAY)
+    if end >= last:
+        return None
+    return Programme(f"{end // 60:02d}:{end % 60:02d}-{last // 60:02d}:{last % 60:02d}", event.dates)
 
 
 @dataclass(frozen=True)

@@ -215,10 +215,66 @@ class ArmTariff(Section):
         return self
 
 
+class Enrolment(Section):
+    """Who of those whom an arm's tariff is for is on it. Left out: all of them."""
+
+    mode: Literal["opt_in", "opt_out"]
+    """``opt_in``: only those who join, who expect to gain; ``opt_out``: all but those who leave, who expect to lose."""
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Uncertain parameters that it rests on."""
+        return (f"enrol_consider_{self.mode}", "enrol_hassle_inr", "enrol_noise_inr")
+
+
+class Behaviour(Section):
+    """How the response comes about. Left out: at once, in full, events all alike, and consumers of a kind too."""
+
+    learning: bool = False
+    """The response grows over weeks from the tariff's first day."""
+    fatigue: bool = False
+    """The response to events falls from one to the next."""
+    snap_back: bool = False
+    """Part of what is moved out of an event is used in the hours right after it."""
+    differences: bool = False
+    """Consumers of a kind differ, and so do income classes."""
+    technology_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of AC homes, shops, industry and water works with a device that answers for them. [-]"""
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Uncertain parameters that it rests on."""
+        used = {
+            ("learning_start", "learning_weeks"): self.learning,
+            ("event_retention",): self.fatigue,
+            ("snap_back_share",): self.snap_back,
+            ("response_spread", "response_income_slope"): self.differences,
+            ("technology_gain",): self.technology_share > 0,
+        }
+        return tuple(name for group, asked in used.items() if asked for name in group)
+
+
 class Arm(Section):
     """One treatment. An empty arm is the base tariff as it is."""
 
     tariff: ArmTariff = ArmTariff()
+    enrolment: Enrolment | None = None
+    behaviour: Behaviour | None = None
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Uncertain parameters of behaviour that the arm asks for."""
+        return tuple(name for part in (self.enrolment, self.behaviour) if part is not None for name in part.parameters)
+
+    @model_validator(mode="after")
+    def _about_a_tariff(self) -> Arm:
+        if (self.enrolment or self.behaviour) and self.tariff == ArmTariff():
+            raise names.refuse("enrolment and behaviour are about the arm's tariff, and it has none", "add `tariff`")
+        has_events = bool(self.tariff.event_dates)
+        for name in ("fatigue", "snap_back"):
+            if self.behaviour is not None and getattr(self.behaviour, name) and not has_events:
+                raise names.refuse(f"behaviour.{name} is about events, and the arm calls none", f"remove {name}")
+        return self
 
     @model_serializer(mode="wrap")
     def _short(self, handler: SerializerFunctionWrapHandler) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twin.datapack import uncertain_parameters
+from twin.datapack import scenario_parameters
 from twin.grid.places import district_names
 from twin.scenario import names
 from twin.scenario.schema import Scenario
@@ -29,7 +29,7 @@ def scenario_schema() -> dict[str, Any]:
     _at_least_one(parts["Experiment"]["properties"]["arms"])
     parameters = parts["Experiment"]["properties"]["parameters"]
     parameters["additionalProperties"] = _parameter()
-    parameters["propertyNames"] = {"enum": list(uncertain_parameters())}
+    parameters["propertyNames"] = {"enum": list(scenario_parameters())}
     parts["Meters"]["properties"]["vendors"]["enum"] = [names.BY_DISTRICT, *names.vendor_names()]
     schema["properties"]["tariff"]["enum"] = list(names.tariff_names())
     return {"$schema": DIALECT, **schema}

@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from pydantic_core import PydanticCustomError
 
-from twin.datapack import Row, categories, read_rows, read_yaml, uncertain_parameters
+from twin.datapack import Row, categories, read_rows, read_yaml, scenario_parameters
 from twin.errors import ScenarioError
 from twin.grid.places import resolve_district
 from twin.scenario.yaml_text import printable
@@ -113,9 +113,9 @@ def known_table(name: str) -> str:
 
 def known_parameter(name: str) -> str:
     """``name`` if it is an uncertain parameter of behaviour that has a prior."""
-    if name in uncertain_parameters():
+    if name in scenario_parameters():
         return name
-    raise refuse(f"there is no parameter '{name}'", suggestion(name, uncertain_parameters()))
+    raise refuse(f"there is no parameter '{name}'", suggestion(name, scenario_parameters()))
 
 
 def known_vendors(name: str) -> str:

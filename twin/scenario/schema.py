@@ -22,9 +22,9 @@ from pydantic import (
     model_validator,
 )
 
-from twin.datapack import uncertain_parameters
 from twin.scenario import names, sweeps
 from twin.scenario.arms import Arm
+from twin.scenario.experiment import PILOT, Experiment
 from twin.scenario.grid import Demand, Grid
 from twin.scenario.meters import Command, GatewayFailure
 from twin.scenario.parts import FrozenDict, Many, Name, Section
@@ -120,57 +120,6 @@ class Meters(Section):
         return self
 
 
-def _parameter(value: Any) -> Any:
-    numbers = value if isinstance(value, list | tuple) else [value]
-    fix = "write a number, or [low, high] with low <= high"
-    if any(isinstance(number, bool) or not isinstance(number, int | float) for number in numbers):
-        raise names.refuse(f"must be a number or [low, high], got {shown(value)}", fix)
-    if isinstance(value, list | tuple) and (len(value) != 2 or value[0] > value[1]):
-        raise names.refuse(f"must be a number or [low, high], got {shown(list(value))}", fix)
-    return tuple(float(n) for n in numbers) if isinstance(value, list | tuple) else float(value)
-
-
-Parameter = Annotated[Any, AfterValidator(_parameter)]
-ParameterName = Annotated[str, AfterValidator(names.known_parameter)]
-
-
-class Experiment(Section):
-    """Arms, replicates and what is uncertain. The first arm is the baseline."""
-
-    design: Literal["counterfactual", "pilot"] = "counterfactual"
-    arms: Annotated[FrozenDict[Name, Arm], Field(min_length=1)]
-    replicates: Annotated[int, Field(ge=1, le=1000)] = 1
-    seeds_per_draw: Annotated[int, Field(ge=1, le=1000)] = 1
-    """Replicates that share one draw of the uncertain parameters."""
-    parameters: FrozenDict[ParameterName, Parameter] = FrozenDict()
-    """Priors set by the scenario: a fixed number, or (low, high) of a uniform draw."""
-
-    @field_validator("design")
-    @classmethod
-    def _built(cls, value: str) -> str:
-        if value == "pilot":
-            raise names.refuse("design 'pilot' is not supported yet", "use `design: counterfactual`")
-        return value
-
-    @field_validator("parameters")
-    @classmethod
-    def _within_limits(cls, value: FrozenDict[str, Any]) -> FrozenDict[str, Any]:
-        for name, set_to in value.items():
-            known = uncertain_parameters()[name]
-            numbers = set_to if isinstance(set_to, tuple) else (set_to,)
-            if not all(known.least <= number <= known.most for number in numbers):
-                rule = f"from {known.least:g} to {known.most:g}"
-                raise names.refuse(f"{name} must lie {rule}, got {shown(set_to)}", f"use values {rule}")
-        return value
-
-    @model_validator(mode="after")
-    def _whole_draws(self) -> Experiment:
-        if self.replicates % self.seeds_per_draw:
-            what = f"{self.replicates} replicates cannot be shared out at {self.seeds_per_draw} seeds_per_draw"
-            raise names.refuse(what, "make replicates a multiple of seeds_per_draw")
-        return self
-
-
 class Readings(Section):
     """Interval readings are written for this many consumers, chosen from the resolved ones."""
 
@@ -254,6 +203,18 @@ class Scenario(Section):
         return value
 
     @model_validator(mode="after")
+    def _pilot_possible(self) -> Scenario:
+        pilot = self.experiment.pilot
+        if self.experiment.design == PILOT and self.grid.is_own:
+            raise names.refuse("a pilot is drawn among the state's transformers", "use `grid.state`")
+        if pilot is None or pilot.start is None or pilot.start == self.time.start:
+            return self
+        if pilot.start not in self.dates or pilot.start.day != 1:
+            what = f"experiment.pilot.start {pilot.start} is neither the run's first day nor a 1st of a month within it"
+            raise names.refuse(what, "tariffs change with a billing month: move `time.start` or `pilot.start`")
+        return self
+
+    @model_validator(mode="after")
     def _few_cases(self) -> Scenario:
         if (points := sweeps.count(self.sweep)) > MAX_POINTS:
             raise names.refuse(f"makes {points:,} sweep points, more than {MAX_POINTS:,}", "sweep fewer values")
@@ -278,18 +239,23 @@ class Scenario(Section):
         return tuple(self.experiment.arms)
 
     @property
+    def world_names(self) -> tuple[str, ...]:
+        """Arms in file order, and last the world of a pilot, where there is one: what is simulated."""
+        return (*self.arm_names, PILOT) if self.experiment.design == PILOT else self.arm_names
+
+    @property
     def arms(self) -> tuple[Arm, ...]:
         """Arms in file order; the first is the baseline."""
         return tuple(self.experiment.arms.values())
 
     @property
     def n_cases(self) -> int:
-        """Worlds to simulate: sweep points x arms x replicates."""
-        return sweeps.count(self.sweep) * len(self.experiment.arms) * self.experiment.replicates
+        """Worlds to simulate: sweep points x arms (a pilot's own world among them) x replicates."""
+        return sweeps.count(self.sweep) * len(self.world_names) * self.experiment.replicates
 
     def case(self, arm: int, replicate: int, point: int = 0) -> int:
         """Number of a case: (point x arms + arm) x replicates + replicate, all in file order."""
-        return (point * len(self.experiment.arms) + arm) * self.experiment.replicates + replicate
+        return (point * len(self.world_names) + arm) * self.experiment.replicates + replicate
 
     def points(self) -> list[tuple[dict[str, Any], Scenario]]:
         """Sweep points in order: the swept values by path, and the scenario with them and without a sweep.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from twin.economics.arms import ArmTariff, apply_arm, common_zones
 from twin.economics.tariffs import load_tariff
-from twin.economics.windows import Zones
+from twin.economics.windows import Zones, after_event
 from twin.errors import ScenarioError
 from twin.scenario.schema import Scenario
 
@@ -39,7 +39,11 @@ def tariff_zones(scenario: Scenario) -> Zones:
     ScenarioError
         If an arm's settings do not fit the tariff, a window cuts a step, or there are more zones than registers.
     """
-    return common_zones(arm_tariffs(scenario), scenario.steps, EVENING_MARK)
+    tariffs = arm_tariffs(scenario)
+    snapping = [arm.behaviour is not None and arm.behaviour.snap_back for arm in scenario.arms]
+    events = [part for tariff, snaps in zip(tariffs, snapping, strict=True) if snaps for part in tariff.settings.events]
+    later = [hours for part in events if (hours := after_event(part.programme)) is not None]
+    return common_zones(tariffs, scenario.steps, EVENING_MARK, later)
 
 
 def zone_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,7 @@ from twin.results.schema import arrow_schema
 from twin.results.storage import FileRecord
 from twin.simulation.consumer_tables import chunks
 from twin.simulation.plan import month_end
+from twin.simulation.response import rows_of
 from twin.units import PAISE_PER_INR, WH_PER_KWH
 
 if TYPE_CHECKING:
@@ -74,29 +75,16 @@ def bill_rows(
     rows : slice
         Of the shard's consumers.
     """
-    plan, consumers, smart = world.plan, world.population.consumers.part(rows), world.smart[rows]
-    columns = consumers.bill_columns(smart)
-    rates, base_rates = plan.rates(arm, date), plan.rates(BASELINE, date)
+    plan, consumers = world.plan, world.population.consumers.part(rows)
+    columns = consumers.bill_columns(world.smart[rows])
     first, n, month_days = meters.window_start(date), len(consumers), month_end(date).day
     start_kwh, base_kwh, end_kwh = meters.start_kwh[0, rows], meters.kwh[BASELINE, rows], meters.kwh[arm, rows]
     rest_kwh = 0.0 if expected_kwh is None else expected_kwh[rows] * (month_days - date.day)
     base_month = base_kwh + rest_kwh
     arm_month = arm_month_kwh(base_month, base_kwh - start_kwh, end_kwh - start_kwh)
     start_wh, end_wh = meters.start_wh(world, rows), meters.end_wh(world, arm, rows)
-    window = bill_window(
-        rates, columns, start_wh, whole_month(n, first.day - 1, month_days), end_wh,
-        whole_month(n, date.day, month_days),
-    )  # fmt: skip
     used = end_kwh - start_kwh
-    own = _month_bill(rates, columns, arm_month, month_days)
-    unchanged = _month_bill(rates, columns, base_month, month_days)
-    base = _month_bill(base_rates, columns, base_month, month_days)
-    surplus = surplus_change_inr(
-        (unchanged.total - base.total) / PAISE_PER_INR,
-        _marginal_inr_per_kwh(base_rates, columns, base_month), _marginal_inr_per_kwh(rates, columns, arm_month),
-        base_month, arm_month,
-    )  # fmt: skip
-    table = {
+    table: dict[str, Any] = {
         "case": np.full(n, plan.case(arm, world.replicate), np.int32),
         "consumer_id": consumers.consumer_id,
         "period_start": np.full(n, np.datetime64(first, "D")),
@@ -104,18 +92,52 @@ def bill_rows(
         "used_kwh": used.sum(axis=1),
         "metered_kwh": (end_wh - start_wh).sum(axis=1) / WH_PER_KWH,
         "peak_kwh": used[:, plan.evening].sum(axis=1),
+        "month_kwh": arm_month.sum(axis=1),
+    }
+    base_rates = plan.rates(BASELINE, date)
+    for tariff, own in world.response.groups(arm, rows):
+        days = (first.day - 1, date.day, month_days)
+        money = _money(
+            plan.rates(tariff, date), base_rates, rows_of(columns, own), days, start_wh[own], end_wh[own],
+            base_month[own], arm_month[own],
+        )  # fmt: skip
+        for name, values in money.items():
+            table.setdefault(name, np.zeros(n, values.dtype))[own] = values
+    return pa.table({name: table[name] for name in arrow_schema("bills").names}, schema=arrow_schema("bills"))
+
+
+def _money(
+    rates: RateTable, base_rates: RateTable, columns: BillColumns, days: tuple[int, int, int],
+    start_wh: NDArray[np.int64], end_wh: NDArray[np.int64], base_month: NDArray[np.float64],
+    arm_month: NDArray[np.float64],
+) -> dict[str, NDArray[Any]]:  # fmt: skip
+    """Columns of money of consumers on one tariff: the window's bill, and the month's in three ways.
+
+    ``days``: of the month at the window's start and end, and of the whole month. Energies have the shape (n, n_zones).
+    """
+    n, (at_start, at_end, month_days) = len(start_wh), days
+    window = bill_window(
+        rates, columns, start_wh, whole_month(n, at_start, month_days), end_wh, whole_month(n, at_end, month_days)
+    )
+    own = month_bill(rates, columns, arm_month, month_days)
+    unchanged = month_bill(rates, columns, base_month, month_days)
+    base = month_bill(base_rates, columns, base_month, month_days)
+    surplus = surplus_change_inr(
+        (unchanged.total - base.total) / PAISE_PER_INR,
+        _marginal_inr_per_kwh(base_rates, columns, base_month), _marginal_inr_per_kwh(rates, columns, arm_month),
+        base_month, arm_month,
+    )  # fmt: skip
+    return {
         "energy_paise": window.energy,
         "fixed_paise": window.fixed,
         "duty_paise": window.duty,
         "rebate_paise": window.rebate,
         "subsidy_paise": window.subsidy,
         "total_paise": window.total,
-        "month_kwh": arm_month.sum(axis=1),
         "month_paise": own.total,
         "month_unchanged_paise": unchanged.total,
         "month_surplus_inr": surplus,
     }
-    return pa.table(table, schema=arrow_schema("bills"))
 
 
 def register_files(
@@ -156,7 +178,7 @@ def arm_month_kwh(
     return base_month * np.divide(window, base_window, out=np.ones_like(window), where=base_window > 0.0)
 
 
-def _month_bill(rates: RateTable, columns: BillColumns, month_kwh: NDArray[np.float64], month_days: int) -> BillOut:
+def month_bill(rates: RateTable, columns: BillColumns, month_kwh: NDArray[np.float64], month_days: int) -> BillOut:
     """Bill of a whole month of this use, held to the Wh."""
     out = bill_out(len(month_kwh))
     bill_month(rates, columns, _whole_wh(month_kwh), whole_month(len(month_kwh), month_days, month_days), out)

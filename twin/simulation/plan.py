@@ -47,8 +47,24 @@ class PointPlan:
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """Names of the arms; the first is what the others are compared with."""
+        """Names of the worlds: the arms, of which the first is what the others are compared with, and a pilot's own."""
+        return self.scenario.world_names
+
+    @property
+    def tariff_arms(self) -> tuple[str, ...]:
+        """Names of the arms that are tariffs: all worlds but a pilot's own."""
         return self.scenario.arm_names
+
+    @property
+    def pilot_world(self) -> int | None:
+        """Position of the pilot's world; None: there is none."""
+        return len(self.tariff_arms) if len(self.arms) > len(self.tariff_arms) else None
+
+    @property
+    def tariff_start(self) -> dt.date:
+        """First day of the arms' tariffs: the run's, or that of a pilot; before it all are on the first arm's."""
+        pilot = self.scenario.experiment.pilot
+        return pilot.start if pilot is not None and pilot.start is not None else self.dates[0]
 
     @property
     def replicates(self) -> int:
@@ -81,7 +97,8 @@ class PointPlan:
         return np.array([period_at(EVENING_MARK["evening"], minute) == "evening" for minute in minutes])
 
     def rates(self, arm: int, on: dt.date) -> RateTable:
-        """Rates of an arm in the month of a date."""
+        """Rates of an arm (not of a pilot's world, which has many) in the month of a date."""
+        arm = arm if on >= self.tariff_start else 0
         return rate_table(self.arm_tariffs[arm], self.zones, on)
 
     @cached_property

@@ -37,7 +37,7 @@ def predicted_numbers(
     """The same as numbers, for a grid that is built: what the manifest keeps. Rates are in ``twin/data/rates.yaml``."""
     rates = {name: entry["value"] for name, entry in read_yaml("rates").items()}
     consumers = float(state.feeders.n_consumers[selection.simulated].sum() + len(state.ht))
-    points, arms = len(scenario.points()), len(scenario.arm_names)
+    points, arms = len(scenario.points()), len(scenario.world_names)
     cases = float(scenario.n_cases)
     case_days = cases * len(scenario.dates)
     steps = consumers * case_days * scenario.steps
@@ -63,7 +63,7 @@ def predicted_numbers(
 
 def _rows(scenario: Scenario, state: StateGrid, selection: Selection, worlds: int) -> dict[str, float]:
     """Rows of the large tables that the scenario asks for; ``worlds``: sweep points times replicates."""
-    dates, arms = scenario.dates, len(scenario.arm_names)
+    dates, arms = scenario.dates, len(scenario.world_names)
     days = worlds * arms * len(dates)
     simulated = selection.simulated
     consumers = float(state.feeders.n_consumers[simulated].sum() + len(state.ht))

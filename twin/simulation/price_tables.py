@@ -52,12 +52,12 @@ def group_weights(state: StateGrid, selection: Selection) -> NDArray[np.float64]
 def count_shard(world: ReplicateWorld, solver: BlockSolver, group: NDArray[np.int64]) -> list[list[PriceCounts]]:
     """Whole-number counts by arm and group, at each consumer's expected normal month."""
     plan, consumers = world.plan, world.population.consumers
-    date = plan.dates[0]
+    date = plan.tariff_start
     expected_kwh, days = world.expected_day_kwh(solver, date), month_end(date).day
     columns = world.response.columns
     income = np.array([row.income_class for row in kinds()], np.int64)
-    rates = [plan.rates(arm, date) for arm in range(len(plan.arms))]
-    counts = [[price_counts(len(categories()), plan.zones.n_zones) for _ in range(N_GROUPS)] for _ in plan.arms]
+    rates = [plan.rates(arm, date) for arm in range(len(plan.tariff_arms))]
+    counts = [[price_counts(len(categories()), plan.zones.n_zones) for _ in range(N_GROUPS)] for _ in rates]
     for start in range(0, len(consumers), CHUNK):
         chunk = slice(start, start + CHUNK)
         month_wh = np.rint(expected_kwh[chunk] * (days * WH_PER_KWH)).astype(np.int64)
@@ -70,8 +70,8 @@ def count_shard(world: ReplicateWorld, solver: BlockSolver, group: NDArray[np.in
 def prices_table(plan: PointPlan, shards: list[list[list[PriceCounts]]], weights: NDArray[np.float64]) -> pa.Table:
     """The table of a plan from every shard's counts."""
     rows = []
-    for arm, name in enumerate(plan.arms):
-        rates = plan.rates(arm, plan.dates[0])
+    for arm, name in enumerate(plan.tariff_arms):
+        rates = plan.rates(arm, plan.tariff_start)
         total = price_counts(len(categories()), plan.zones.n_zones)
         for code in range(N_GROUPS):
             whole = [shard[arm][code] for shard in shards]

@@ -146,7 +146,8 @@ def _prices(points: list[PointPlan]) -> Iterator[dict[str, Any]]:
 def _behaviour(scenario: Scenario) -> Iterator[dict[str, Any]]:
     """Bounds of the drawn parameters, and the fixed numbers of the price response."""
     settings, spec = scenario.experiment.parameters, read_yaml("priors")
-    for name, (low, high) in parameter_bounds(settings).items():
+    asked = {name for arm in scenario.arms for name in arm.parameters}
+    for name, (low, high) in parameter_bounds(settings, asked).items():
         yield _row(name, f"{low:g} to {high:g}", "assumed", "scenario" if name in settings else "prior of priors.yaml")
     for name in ("max_shift_frac", "price_floor_inr_per_kwh", "forecast_cv"):
         yield _row(f"response.{name}", spec[name], spec["source"], "twin/data/priors.yaml")

@@ -110,7 +110,8 @@ def parameters_of(plan: PointPlan, replicate: int) -> dict[str, float]:
     """The replicate's draw of every uncertain parameter; ``seeds_per_draw`` replicates share a draw."""
     experiment = plan.scenario.experiment
     draw = replicate // experiment.seeds_per_draw
-    return draw_parameters(replicate_seed(plan.scenario.seed, draw), dict(experiment.parameters))
+    asked = {name for arm in experiment.arms.values() for name in arm.parameters}
+    return draw_parameters(replicate_seed(plan.scenario.seed, draw), dict(experiment.parameters), asked)
 
 
 def open_world(
@@ -120,7 +121,7 @@ def open_world(
     seed = replicate_seed(plan.scenario.seed, replicate)
     parameters = parameters_of(plan, replicate)
     smart = population.consumers.smart(plan.smart_share)
-    response = Response(plan, population.consumers, smart, parameters)
+    response = Response(plan, population.consumers, smart, parameters, seed)
     weather = weather_of(plan.scenario, seed)
     return ReplicateWorld(
         plan, replicate, seed, parameters, weather, population, smart, response, expected or ExpectedDay()

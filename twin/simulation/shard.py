@@ -25,6 +25,7 @@ from twin.grid.strata import Selection
 from twin.kernels import are_compiled, instruction_set, mark_compiled, source_hash
 from twin.results.commits import latest_attempt
 from twin.results.storage import FileRecord, Storage
+from twin.simulation.assignment import settle_tariffs
 from twin.simulation.billing_month import bill_files
 from twin.simulation.block import BlockSolver, BlockState
 from twin.simulation.border import WIDE_LIMIT_PU
@@ -142,6 +143,7 @@ class Shard:
         plan, population = self.shared.points[point], self.population
         self.block = None
         self.world = open_world(plan, replicate, population, self.expected)
+        settle_tariffs(self.world, self.shared.state, self.shared.selection, self.solver)
         devices = MeterDevices(self.world) if plan.scenario.meters.devices else None
         if checkpoint:
             arrays = read_meters(self.shared.storage, checkpoint, population.consumers.consumer_id)

@@ -1,0 +1,47 @@
+"""How a response comes about: hand-worked shares, and energy that only moves."""
+
+import datetime as dt
+
+import numpy as np
+import pytest
+
+from twin.economics.arms import CriticalPeak
+from twin.economics.windows import after_event, refine
+from twin.scenario.arms import Behaviour
+from twin.simulation.behaviour import ArmBehaviour
+
+DAYS = (dt.date(2026, 6, 2), dt.date(2026, 6, 5))
+EVENT = CriticalPeak(hours="18-21", dates=DAYS, multiplier=3.0)
+START = dt.date(2026, 6, 1)
+
+
+def arm(values, **settings):
+    return ArmBehaviour(Behaviour(**settings), values, START)
+
+
+def test_learning_leaves_its_share_after_one_time_constant():
+    one = arm({"learning_start": 0.4, "learning_weeks": 2.0}, learning=True)
+    factors = np.array([[0.9, 1.2]])
+    assert np.allclose(one.learned(START, factors), 1 + 0.4 * (factors - 1))
+    share = 1 - 0.6 * np.exp(-1)
+    assert np.allclose(one.learned(START + dt.timedelta(14), factors), 1 + share * (factors - 1))
+
+
+def test_events_tire_from_one_to_the_next():
+    one = arm({"event_retention": 0.8}, fatigue=True)
+    assert [one.not_tired(day, [EVENT]) for day in DAYS] == [1.0, 0.8]
+
+
+def test_what_snaps_back_is_moved_energy_and_nothing_is_lost():
+    zones = refine([], 24, (EVENT.programme, after_event(EVENT.programme)))
+    one = arm({"snap_back_share": 0.5}, snap_back=True)
+    kwh = np.bincount(zones.on(DAYS[0]), minlength=zones.n_zones)[None].astype(float)  # 1 kWh an hour
+    during = next(z for z in range(zones.n_zones) if zones.has_event(z, EVENT.programme))
+    after = next(z for z in range(zones.n_zones) if zones.has_event(z, after_event(EVENT.programme)))
+    factors = np.full_like(kwh, 1 + 0.3 / 21)  # the event's 3 kWh fall by 0.3, shared by the other 21
+    factors[:, during] = 0.9
+    one.snap_back(zones, DAYS[0], [EVENT], kwh, np.ones_like(kwh), factors)
+    assert (kwh * factors).sum() == pytest.approx(24.0)
+    assert factors[0, during] == 0.9
+    # half of 0.3 kWh goes to the two hours after, beside half of what had moved there
+    assert factors[0, after] == pytest.approx(1 + 0.15 / 2 + 0.15 / 21)
