@@ -47,7 +47,7 @@ def describe_grid(scenario: Scenario, console: Console) -> None:
         day = settle_day(built, peak.date, peak.weather)
         weights = feeder_weights(built.state, built.selection)
         values = loading_values(built.state, weights, day)
-        values |= year_loss_values(built, weights, year, day.v_pss_pu)
+        values |= year_loss_values(built, year, day.v_pss_pu)
         console.print(
             f"highest expected June evening: {peak.date} {peak.hour:05.2f} h, {peak.meters_mw:,.0f} MW at meters, "
             f"{np.nanmax(day.upper.sent_mw):,.0f} MW at the state's boundary; settled in {day.rounds} rounds",

@@ -6,7 +6,7 @@ Expected demand needs no draws: twelve typical days stand for a year, and June i
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,10 @@ from twin.datapack import read_yaml
 from twin.demand.panel import june_days, kind_counts, kind_mean_kw, panel_columns, typical_days
 from twin.demand.weather import GeneratedWeather, NormalWeather, Weather
 from twin.grid.state import StateGrid
+from twin.grid.strata import Selection
 from twin.simulation.manifest import Manifest
 from twin.simulation.mean_field import ask, settle_mean_day
-from twin.simulation.messages import MeanFieldAnswer
+from twin.simulation.messages import MeanFieldAnswer, Only
 from twin.simulation.prepare import Prepared
 from twin.simulation.shard_tables import feeder_weights
 from twin.units import KW_PER_MW
@@ -76,9 +77,9 @@ def settle_day(prepared: Prepared, date: dt.date, weather: Weather) -> Loading:
     return _gather(day.answers, day.v_pss_pu, day.upper, day.rounds)
 
 
-def losses_of_day(prepared: Prepared, date: dt.date, v_pss_pu: NDArray[np.float64]) -> Loading:
-    """Losses of the sampled feeders on a day of expected demand in normal weather, at given PSS voltages."""
-    answers = ask(prepared.backend, prepared.layout, date, NormalWeather(), v_pss_pu, first=True, only="sampled")
+def losses_of_day(prepared: Prepared, date: dt.date, v_pss_pu: NDArray[np.float64], only: Only) -> Loading:
+    """Losses of some feeders on a day of expected demand in normal weather, at given PSS voltages."""
+    answers = ask(prepared.backend, prepared.layout, date, NormalWeather(), v_pss_pu, first=True, only=only)
     return _gather(answers, v_pss_pu, None, 1)
 
 
@@ -113,15 +114,30 @@ def loading_values(state: StateGrid, weights: NDArray[np.float64], day: Loading)
     }
 
 
-def year_loss_values(
-    prepared: Prepared, weights: NDArray[np.float64], year: int, v_pss_pu: NDArray[np.float64]
-) -> dict[tuple[str, str], float]:
-    """Technical loss of a year at 11 kV and below, from twelve typical days on the sampled feeders."""
-    days = [(losses_of_day(prepared, date, v_pss_pu), n_days) for date, n_days in typical_days(year)]
+def yearly_sample(state: StateGrid, selection: Selection) -> tuple[Only, NDArray[np.bool_], NDArray[np.float64]]:
+    """Feeders that a year's loss is studied on: the sample, or where every feeder is resolved the scouts, as many.
+
+    Gives what to ask for, which feeders that is, and the state's consumers that a consumer of each stands for.
+    """
+    if selection.sampled.any():
+        return "sampled", selection.sampled, feeder_weights(state, selection)
+    chosen, stratum = selection.scouts, state.feeders.stratum
+    held = np.bincount(
+        stratum[chosen], weights=state.feeders.n_consumers[chosen], minlength=len(selection.sampled_consumers)
+    )
+    nobody = np.zeros_like(selection.resolved)
+    sample = replace(selection, resolved=nobody, sampled=chosen, sampled_consumers=held.astype(np.int64))
+    return "scouts", chosen, feeder_weights(state, sample)
+
+
+def year_loss_values(prepared: Prepared, year: int, v_pss_pu: NDArray[np.float64]) -> dict[tuple[str, str], float]:
+    """Technical loss of a year at 11 kV and below, from twelve typical days on a sample of feeders."""
+    only, is_chosen, weights = yearly_sample(prepared.state, prepared.selection)
+    days = [(losses_of_day(prepared, date, v_pss_pu, only), n_days) for date, n_days in typical_days(year)]
     feeder = days[0][0].feeder
     loss = np.sum([day.loss_kwh * n_days for day, n_days in days], axis=0)
     sent = np.sum([day.sent_kwh * n_days for day, n_days in days], axis=0)
-    chosen = prepared.selection.sampled[feeder]
+    chosen = is_chosen[feeder]
     return technical_loss_bands(loss[chosen], sent[chosen], weights[feeder[chosen]])
 
 
@@ -132,7 +148,7 @@ def mean_field_study(prepared: Prepared, manifest: Manifest) -> tuple[dict[str, 
     day = settle_day(prepared, peak.date, peak.weather)
     weights = feeder_weights(prepared.state, prepared.selection)
     values = loading_values(prepared.state, weights, day)
-    values |= year_loss_values(prepared, weights, year, day.v_pss_pu)
+    values |= year_loss_values(prepared, year, day.v_pss_pu)
     loss_share = manifest.network.get("loss_share_at_peak", 0.0)
     manifest.network["mean_field_peak"] = {
         "date": str(peak.date), "hour": peak.hour, "meters_mw": peak.meters_mw, "loss_share": loss_share,

@@ -5,6 +5,7 @@ from tests.planning_day import planned_state
 from twin.errors import ScenarioError
 from twin.grid.state import N_STRATA
 from twin.grid.strata import choose, stratum_name
+from twin.loading import yearly_sample
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +18,19 @@ def test_all_resolves_everything_and_samples_nothing(state):
     assert chosen.resolved.all()
     assert not chosen.sampled.any()
     assert not chosen.unresolved_consumers.any()
+
+
+@pytest.mark.parametrize("resolve", ["all", ["Sheohar"], 0.02])
+def test_a_year_of_losses_is_studied_on_feeders_that_stand_for_all(state, resolve):
+    selection = choose(state, resolve, 1)
+    only, chosen, weights = yearly_sample(state, selection)
+    assert only == ("scouts" if resolve == "all" else "sampled")
+    assert (chosen <= selection.simulated).all()
+    stands_for = np.bincount(state.feeders.stratum[chosen], minlength=N_STRATA)
+    assert (stands_for > 0).all()
+    total = (weights * state.feeders.n_consumers)[chosen].sum()
+    left_out = state.feeders.n_consumers[selection.resolved & ~selection.sampled].sum() if only == "sampled" else 0
+    assert total == pytest.approx(state.n_lv_consumers - left_out, rel=1e-9)
 
 
 def test_a_district_is_resolved_and_a_sample_stands_for_the_rest(state):
