@@ -34,6 +34,7 @@ def answer(n_pss, feeders, steps=2):
     for i, kw in enumerate(feeders):
         sampled[Q.P, i] = kw
         sampled[Q.SLOPE_P, i] = 2.0 * kw
+        sampled[Q.UNSERVED, i] = 0.3 * kw
     zeros = np.zeros((n_pss, steps))
     return ArmAnswer(np.ones((N_Q, n_pss, steps)), sampled, zeros, zeros, np.ones((1, steps)), np.ones((1, steps)), 1)
 
@@ -54,6 +55,7 @@ def test_a_carried_profile_answers_the_voltage_of_its_pss():
     v = np.array([[1.0, 1.0], [1.0, 1.0], [1.01, 1.0]])
     load = compose(layout([[0, 1, 2]], [[4, 9]]), [answer(3, [8.0, 32.0])], v)
     assert load.pss[Q.P, 2].tolist() == pytest.approx([1.0 + 50.0 * 1.01**2, 51.0])
+    assert load.pss[Q.UNSERVED, 2].tolist() == pytest.approx([1.0 + 50.0 * 0.3, 1.0 + 50.0 * 0.3]), "at nominal voltage"
 
 
 def test_an_empty_stratum_is_zero():

@@ -18,6 +18,7 @@ from twin.simulation.harvest import DT_COLUMNS, feeder_failures, feeder_results,
 from twin.simulation.messages import N_Q, ArmAnswer, BlockQuestion, Failure, Only, Q
 from twin.simulation.population import FeederPart, Population
 from twin.simulation.spans import Levels
+from twin.simulation.switching import Switches, Unserved, add_unserved, switch_off, switches_on
 from twin.units import MINUTES_PER_DAY
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class ArmBlock:
     """DTs, shape (n_dts, steps); None before the first round and once the arm is accepted."""
     ht_kw: NDArray[np.float64]
     """HT consumers after response, constant power behind regulators of their own. Shape (n_ht, steps)."""
+    ht_unserved_kw: NDArray[np.float64]
+    """Of HT consumers whose switch is open. Shape (n_ht, steps)."""
     v_head_pu: NDArray[np.float64]
     """Shape (n_feeders, steps). [pu]"""
     limit_pu: NDArray[np.float64]
@@ -88,6 +91,8 @@ class BlockState:
     day: DayTables
     zone_of_step: NDArray[np.uint8]
     mean_field: bool
+    switches: Switches | None = None
+    """None where nobody is switched off on this day."""
     arms: list[ArmBlock] = field(default_factory=list)
     factors: dict[tuple[int, int], NDArray[np.float32]] = field(default_factory=dict)
     """Response of each arm, by the first row of its consumers: settled in the first round, then kept."""
@@ -99,6 +104,7 @@ class BlockState:
         zones = world.plan.zones
         block = BlockState(number, date, world, meters, world.day_tables(date), zones.on(date), False)
         block.arms = [solver.room(zones.n_zones) for _ in world.plan.arms]
+        block.switches = switches_on(meters, date, len(world.plan.arms), solver.steps)
         return block
 
     @staticmethod
@@ -141,6 +147,7 @@ class BlockSolver:
             factor=np.ones((n_dts, n_zones)),
             book=None,
             ht_kw=np.zeros((population.ht.stop - population.ht.start, steps)),
+            ht_unserved_kw=np.zeros((population.ht.stop - population.ht.start, steps)),
             v_head_pu=np.zeros((n_feeders, steps)),
             limit_pu=np.full(n_feeders, np.inf),
             v_min_pu=np.zeros((n_feeders, steps)),
@@ -159,20 +166,47 @@ class BlockSolver:
         return kw
 
     def _demand(
-        self, block: BlockState, arm: int, part: FeederPart, dts: NDArray[np.bool_] | None
-    ) -> NDArray[np.float32]:
-        """Demand after response of a feeder; with ``dts``, shape (n_dt,), of the marked DTs only. [kW]"""
+        self, block: BlockState, arm: int, part: FeederPart, dts: NDArray[np.bool_] | None,
+        unserved_kw: NDArray[np.float64],
+    ) -> NDArray[np.float32]:  # fmt: skip
+        """Demand after response of a feeder; with ``dts``, shape (n_dt,), of the marked DTs only. [kW]
+
+        Asked for all of it, ``unserved_kw``, shape (steps,), takes what open switches keep from it.
+        """
         rows = part.rows
         if dts is None:
-            return self.after_response(block, arm, rows, self.draw(block, rows))
+            unserved_kw[:] = 0.0
+            unserved = Unserved(unserved_kw[None], np.zeros(rows.stop - rows.start, np.int64))
+            return self.after_response(block, arm, rows, self.draw(block, rows), unserved)
         kw = self.kw[: rows.stop - rows.start]
         with self.levels.measure("demand"):
             traits, groups = self.population.consumers.traits, part.net.lv.dt_consumer_ptr
             draw_some(traits, rows.start, groups, dts, not block.mean_field, block.day, kw)
         return self.after_response(block, arm, rows, kw)
 
-    def after_response(self, block: BlockState, arm: int, rows: slice, kw: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Demand of some consumers under an arm; ``kw`` itself for those whom the arm does not reach."""
+    def after_response(
+        self, block: BlockState, arm: int, rows: slice, kw: NDArray[np.float32], unserved: Unserved | None = None
+    ) -> NDArray[np.float32]:
+        """Demand of some consumers under an arm, of those switched off none; ``kw`` itself where the arm changes none.
+
+        What is kept from those switched off is added to ``unserved``.
+        """
+        out = self._responded(block, arm, rows, kw)
+        if block.switches is None:
+            return out
+        off_from, off_until = (steps[arm, rows] for steps in block.switches)
+        if not (off_until > off_from).any():
+            return out
+        if unserved is not None:
+            add_unserved(out, off_from, off_until, unserved)
+        if out is kw:  # the next arm may be asked about the same draw
+            out = self.arm_kw[: len(kw)]
+            out[:] = kw
+        switch_off(out, off_from, off_until)
+        return out
+
+    def _responded(self, block: BlockState, arm: int, rows: slice, kw: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Demand of some consumers under an arm's prices; ``kw`` itself for those whom the arm does not reach."""
         if block.meters is None or not block.world.response.reaches(arm):
             return kw
         with self.levels.measure("response"):
@@ -217,7 +251,7 @@ class BlockSolver:
         book = some_of(result.solution(), part.dts)
         solved = feeder.settle(
             part.net, book, v_head_pu, question.limit_pu,
-            lambda moved: self._demand(block, arm, part, moved),
+            lambda moved: self._demand(block, arm, part, moved, result.quantities[Q.UNSERVED, position]),
             self.population.consumers.zips[part.rows], block.zone_of_step, result.consumer_kwh[part.rows],
             first=question.first,
         )  # fmt: skip
@@ -238,7 +272,9 @@ class BlockSolver:
     def _settle_direct_consumers(self, block: BlockState, arm: int) -> None:
         """HT consumers: demand after response, and their registers."""
         result, rows = block.arms[arm], self.population.ht
-        kw = self.after_response(block, arm, rows, self.draw(block, rows))
+        result.ht_unserved_kw[:] = 0.0
+        unserved = Unserved(result.ht_unserved_kw, np.arange(rows.stop - rows.start))
+        kw = self.after_response(block, arm, rows, self.draw(block, rows), unserved)
         result.consumer_kwh[rows] = 0.0
         zone_energy(kw, block.zone_of_step, self.hours, result.consumer_kwh[rows])
         result.ht_kw[:] = kw[:, : self.steps]
@@ -263,8 +299,14 @@ class BlockSolver:
         np.add.at(ht33_kw, rows, kw[population.ht_at_33kv])
         np.add.at(ht33_kvar, rows, kvar[population.ht_at_33kv])
         above = population.ht_pss_row < 0
+        ehv_unserved_kw = None
+        if block.switches is not None:
+            np.add.at(pss[Q.UNSERVED], population.ht_pss_row[~above], result.ht_unserved_kw[~above])
+            ehv_unserved_kw = result.ht_unserved_kw[above].sum(axis=0)
         sampled = np.ascontiguousarray(result.quantities[:, representing])
-        return ArmAnswer(pss, sampled, ht33_kw, ht33_kvar, kw[above], kvar[above], solved)
+        return ArmAnswer(
+            pss, sampled, ht33_kw, ht33_kvar, kw[above], kvar[above], solved, ehv_unserved_kw=ehv_unserved_kw
+        )
 
     def final_voltages(
         self, block: BlockState, arm: int, position: int, v_head_pu: NDArray[np.float64]

@@ -66,6 +66,8 @@ class StateLoad:
     """Mean per LV consumer, shape (N_Q, N_STRATA, steps)."""
     above_kw: NDArray[np.float64] | None = None
     """Losses above the feeders' levels that shards have solved themselves: of a network of the user's."""
+    ehv_unserved_kw: NDArray[np.float64] | None = None
+    """As `Q.UNSERVED`, of consumers at 132 kV and above, shape (steps,); None where no switch is open."""
 
 
 def stratum_means(
@@ -111,7 +113,9 @@ def compose(layout: Layout, answers: list[ArmAnswer], v_pss_pu: NDArray[np.float
         if consumers.any():
             v_mean = _mean_voltage(sampled[Q.P], v_pss_pu[layout.sampled_pss], layout.sampled_stratum == k)
             pss += _carried(means[:, k], v_pss_pu / v_mean) * consumers[None, :, None]
-    return StateLoad(pss, ht33_kw, ht33_kvar, ehv_kw, ehv_kvar, means, answers[0].above_kw)
+    ehv_unserved = [answer.ehv_unserved_kw for answer in answers if answer.ehv_unserved_kw is not None]
+    unserved_kw = np.sum(ehv_unserved, axis=0) if ehv_unserved else None
+    return StateLoad(pss, ht33_kw, ht33_kvar, ehv_kw, ehv_kvar, means, answers[0].above_kw, unserved_kw)
 
 
 def _mean_voltage(p_kw: NDArray[np.float64], v_pu: NDArray[np.float64], rows: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -126,7 +130,8 @@ def _carried(mean: NDArray[np.float64], ratio: NDArray[np.float64]) -> NDArray[n
     """A stratum's mean profile at other voltages, shape (N_Q, n_pss, steps).
 
     ``mean`` has shape (N_Q, steps); ``ratio`` (n_pss, steps) is the PSS's voltage over that of the sampled feeders.
-    Used power and losses all follow the elasticity of what is sent, so that they still add up.
+    Used power and losses all follow the elasticity of what is sent, so that they still add up. What is not served is
+    told at nominal voltage and stays.
     """
     zero = np.zeros(mean.shape[1])
     n_p = np.divide(mean[Q.SLOPE_P], mean[Q.P], out=zero.copy(), where=mean[Q.P] > 0)
@@ -135,6 +140,7 @@ def _carried(mean: NDArray[np.float64], ratio: NDArray[np.float64]) -> NDArray[n
     reactive = [Q.QVAR, Q.SLOPE_Q]
     out = mean[:, None, :] * by_p[None]
     out[reactive] = mean[reactive][:, None, :] * by_q[None]
+    out[Q.UNSERVED] = mean[Q.UNSERVED]
     return out
 
 

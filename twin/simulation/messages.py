@@ -29,6 +29,8 @@ class Q(IntEnum):
     SLOPE_P = 6
     """P times its elasticity to voltage; sums of it stay meaningful. [kW]"""
     SLOPE_Q = 7
+    UNSERVED = 8
+    """What consumers with open switches would draw at nominal voltage, at 33 kV too; in no other row. [kW]"""
 
 
 N_Q = len(Q)
@@ -65,6 +67,8 @@ class ArmAnswer:
     """Tiles solved in this round, repeats included."""
     above_kw: NDArray[np.float64] | None = None
     """Losses as of 33 kV, and of 132 kV and above, that a network of the user's holds itself, shape (2, steps)."""
+    ehv_unserved_kw: NDArray[np.float64] | None = None
+    """As `Q.UNSERVED`, of owned consumers at 132 kV and above, shape (steps,); None where no switch is open."""
     work: Work = Work()
 
 

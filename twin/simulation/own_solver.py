@@ -13,13 +13,14 @@ from twin.demand.weather import NormalWeather
 from twin.simulation.block import EVENING_MINUTES, ArmBlock, BlockSolver, BlockState
 from twin.simulation.feeder_block import demand_room
 from twin.simulation.harvest import DT_COLUMNS
-from twin.simulation.messages import N_Q, ArmAnswer, BlockQuestion, Failure
+from twin.simulation.messages import N_Q, ArmAnswer, BlockQuestion, Failure, Q
 from twin.simulation.own_grid import OwnGrid
 from twin.simulation.own_network import OwnNetwork, drawn
 from twin.simulation.own_results import Readout
 from twin.simulation.plan import PointPlan
 from twin.simulation.population import FeederRows, Population
 from twin.simulation.spans import Levels
+from twin.simulation.switching import Unserved
 from twin.units import MINUTES_PER_DAY
 
 CHUNK = 4096
@@ -99,6 +100,7 @@ class OwnSolver(BlockSolver):
             factor=np.ones((0, n_zones)),
             book=None,
             ht_kw=np.zeros((0, steps)),
+            ht_unserved_kw=np.zeros((0, steps)),
             v_head_pu=np.zeros((n_feeders, steps)),
             limit_pu=np.zeros(n_feeders),
             v_min_pu=np.zeros((n_feeders, steps)),
@@ -117,8 +119,12 @@ class OwnSolver(BlockSolver):
         profiles.fill(block.date, rows.start, rows.stop, kw)
         return kw
 
-    def _drawn(self, block: BlockState, arm: int, rows: slice) -> NDArray[np.float32]:
-        return self.after_response(block, arm, rows, self.draw(block, rows))
+    def _drawn(
+        self, block: BlockState, arm: int, rows: slice, unserved_kw: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float32]:
+        """``unserved_kw``, shape (n_loads, steps): added to by load."""
+        unserved = None if unserved_kw is None else Unserved(unserved_kw, self.load_row[rows])
+        return self.after_response(block, arm, rows, self.draw(block, rows), unserved)
 
     def solve(self, block: BlockState, question: BlockQuestion) -> list[ArmAnswer]:
         """Solve the network for the asked arms; sources hold their voltage, so the first round is the last."""
@@ -133,8 +139,9 @@ class OwnSolver(BlockSolver):
 
     def _solve_arm(self, block: BlockState, arm: int, result: OwnArm) -> None:
         consumers, law = self.population.consumers, np.zeros((len(self.grid.loads), LAW, self.steps))
+        unserved_kw = np.zeros((len(self.grid.loads), self.steps))
         for rows in self._chunks():
-            add_law(self._drawn(block, arm, rows), consumers.zips[rows], self.load_row[rows], law)
+            add_law(self._drawn(block, arm, rows, unserved_kw), consumers.zips[rows], self.load_row[rows], law)
         flows = self.network.solve(block.date, law)
         vm = np.abs(flows.v[:-1])
         volts = self.network.load_volts(vm)
@@ -142,6 +149,7 @@ class OwnSolver(BlockSolver):
         result.volts = np.where(np.isfinite(volts), volts, 1.0)
         result.load_kw, result.load_kvar = drawn(law, result.volts)
         quantities, above, result.closure_11kv[0] = self.readout.totals(flows, result.load_kw)
+        np.add.at(quantities[Q.UNSERVED], self.readout.feeder_of_bus[self.network.load_bus], unserved_kw)
         result.quantities[:], result.at_source = quantities[:, :-1], quantities[:, -1]
         result.above_kw = above.sum(axis=1)
         result.v_head_pu[:], result.v_min_pu[:] = self.readout.voltages(flows)

@@ -45,6 +45,9 @@ def system_rows(
     def total_mw(quantity: Q) -> NDArray[np.float64]:
         return load.pss[quantity].sum(axis=0) / KW_PER_MW
 
+    unserved_mw = total_mw(Q.UNSERVED)
+    if load.ehv_unserved_kw is not None:
+        unserved_mw += load.ehv_unserved_kw / KW_PER_MW
     columns = {
         "case": np.full(steps, case, np.int32),
         "interval_start": interval_starts(date, steps),
@@ -55,7 +58,7 @@ def system_rows(
         "loss_11kv_mw": total_mw(Q.LOSS_11KV),
         "loss_dt_mw": total_mw(Q.LOSS_DT),
         "loss_lv_mw": total_mw(Q.LOSS_LV),
-        "unserved_mw": np.zeros(steps),
+        "unserved_mw": unserved_mw,
         "purchase_inr": purchase_inr(result.sent_mw, date, load_purchase(), contracted_mw),
     }
     return pa.table(columns, schema=arrow_schema("system"))
