@@ -28,6 +28,7 @@ NO_INPUT = {
     "rates": "measured; predicts what a run costs",
     "report": "what the page shows; it lists its conventions itself",
     "tables": "the dictionary of results",
+    "wallets": "prepaid wallets are a model of their own, which no run reads yet",
 }
 NO_MARKS = {
     "blocks": "census counts, all found (data README)",
