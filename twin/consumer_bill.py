@@ -22,6 +22,7 @@ from twin.results.reader import Run
 from twin.scenario.names import suggestion
 from twin.scenario.schema import Scenario
 from twin.simulation.plan import PointPlan, month_end, plans
+from twin.simulation.response import BASELINE
 from twin.units import PAISE_PER_INR
 
 
@@ -48,6 +49,8 @@ class ConsumerBill:
 
     consumer: dict[str, Any]
     arm: str
+    tariff: str
+    """The arm whose tariff the consumer is on. That is not ``arm`` for those who did not join it, or who left it."""
     case: int
     windows: list[WindowBill]
 
@@ -83,10 +86,37 @@ def consumer_bill(
     if not bills:
         raise _refused("bills", f"case {case} has no bill of consumer {consumer_id}", "finish the run with --resume")
     registers = _rows(run, "registers", consumer_id, case)
-    windows = [_window(plan, arm_row, consumer[0], row, registers) for row in bills]
-    for window, row in zip(windows, bills, strict=True):
-        _check(window, row)
-    return ConsumerBill(consumer[0], plan.arms[arm_row], case, windows)
+    choices = _choices(run, plan, arm_row, case, consumer[0])
+    tariff, windows = _own_tariff(plan, choices, consumer[0], bills, registers)
+    return ConsumerBill(consumer[0], plan.arms[arm_row], tariff, case, windows)
+
+
+def _choices(run: Run, plan: PointPlan, arm: int, case: int, consumer: dict[str, Any]) -> list[int]:
+    """Arms whose tariff a consumer may be on: in a pilot's world that of the DT; with enrolment the first arm's too."""
+    if arm == plan.pilot_world:
+        where = f'"case" = {case} AND dt_id = {int(consumer["dt_id"])}'
+        drawn = [name for name in run.table("pilot", ["arm"], where).column(0).to_pylist() if name]
+        arm = plan.tariff_arms.index(drawn[0]) if drawn else BASELINE
+    return [arm] if plan.scenario.arms[arm].enrolment is None or arm == BASELINE else [arm, BASELINE]
+
+
+def _own_tariff(
+    plan: PointPlan, choices: list[int], consumer: dict[str, Any], bills: list[dict[str, Any]],
+    registers: list[dict[str, Any]],
+) -> tuple[str, list[WindowBill]]:  # fmt: skip
+    """The arm whose tariff the run billed, and the windows on it.
+
+    No table holds who joined: it is the tariff whose lines add up to table ``bills`` in every window. Where both
+    do, the bills are the same, and both are named.
+    """
+    windows = {arm: [_window(plan, arm, consumer, row, registers) for row in bills] for arm in choices}
+    misfits = {arm: _misfit(own, bills) for arm, own in windows.items()}
+    fitting = [arm for arm in choices if misfits[arm] is None]
+    if not fitting:
+        first = misfits[choices[0]]
+        assert first is not None, "no choice fits"
+        raise first
+    return " or ".join(plan.arms[arm] for arm in fitting), windows[fitting[0]]
 
 
 def _refused(path: str, what: str, fix: str) -> RunFolderError:
@@ -116,7 +146,7 @@ def _plan(run: Run, arm: str | None, replicate: int, point: int) -> tuple[PointP
     if not 0 <= replicate < scenario.experiment.replicates:
         fix = f"use 0 to {scenario.experiment.replicates - 1}"
         problems.append(Problem("bill", "--replicate", f"there is no replicate {replicate}", fix))
-    names = scenario.arm_names
+    names = scenario.world_names
     if arm is not None and arm not in names:
         problems.append(Problem("bill", "--arm", f"there is no arm '{arm}'", suggestion(arm, names)))
     if problems:
@@ -154,22 +184,25 @@ def _window(
         np.array([consumer["power_factor"]], np.float32),
     )
     rates, month_days = plan.rates(arm, last), month_end(last).day
+    tariff = plan.arm_tariffs[arm if last >= plan.tariff_start else BASELINE]
 
     def lines(column: str, days: int) -> list[BillLine]:
         wh = np.array([row[column] for row in own], np.int64)
         date = MonthToDate(wh, days, month_days, month_days)
-        return worked_bill(plan.arm_tariffs[arm], rates, plan.zones, columns, date)
+        return worked_bill(tariff, rates, plan.zones, columns, date)
 
     at_start = lines("start_wh", first.day - 1) if first.day > 1 else []
     return WindowBill(first, last, lines("end_wh", last.day), at_start)
 
 
-def _check(window: WindowBill, row: dict[str, Any]) -> None:
-    """The lines must add up to the run's own bill, to the paisa."""
-    for name, paise in window.paise.items():
-        if paise != row[f"{name}_paise"]:
-            what = f"the lines of {name} add up to {paise} paise, table bills says {row[f'{name}_paise']}"
-            raise _refused(f"bills, {window.first}", what, "use the version that made the run")
+def _misfit(windows: list[WindowBill], bills: list[dict[str, Any]]) -> RunFolderError | None:
+    """The lines must add up to the run's own bills, to the paisa; None: they do."""
+    for window, row in zip(windows, bills, strict=True):
+        for name, paise in window.paise.items():
+            if paise != row[f"{name}_paise"]:
+                what = f"the lines of {name} add up to {paise} paise, table bills says {row[f'{name}_paise']}"
+                return _refused(f"bills, {window.first}", what, "use the version that made the run")
+    return None
 
 
 def show_bill(bill: ConsumerBill, console: Console) -> None:
@@ -178,7 +211,7 @@ def show_bill(bill: ConsumerBill, console: Console) -> None:
     meter = "smart meter" if who["smart"] else "ordinary meter"
     console.print(
         f"consumer {who['consumer_id']}, {who['category']} in {who['district']}, {who['sanctioned_kw']:g} kW, {meter}; "
-        f"arm {bill.arm}, case {bill.case}",
+        f"arm {bill.arm}{'' if bill.tariff == bill.arm else f', on the tariff of {bill.tariff}'}, case {bill.case}",
         highlight=False, markup=False,
     )  # fmt: skip
     for window in bill.windows:

@@ -30,6 +30,7 @@ from twin.results.reader import Run, open_run
 from twin.results.schema import arrow_schema
 from twin.results.storage import Storage
 from twin.scenario import Scenario, dump_resolved, scenario_hash
+from twin.scenario.experiment import PILOT
 from twin.simulation.engine import Engine
 from twin.simulation.manifest import Manifest, Stopwatch, Usage, process_usage
 from twin.simulation.predict import comparison, measured_numbers, predicted_numbers, prediction
@@ -37,7 +38,7 @@ from twin.simulation.prepare import Prepared, Workers, prepare, wanted_tables
 from twin.simulation.price_tables import group_weights, prices_table
 from twin.simulation.replicate import check_weather
 from twin.simulation.runfolder import RunFolder, claim, default_out, next_attempt
-from twin.simulation.static_tables import cases_table, feeder_list_table
+from twin.simulation.static_tables import cases_table, feeder_list_table, pilot_table
 from twin.stopping import Interruptible, stop_signals
 from twin.units import KW_PER_MW
 
@@ -231,6 +232,8 @@ def _commit_static(storage: Storage, folder: RunFolder, prepared: Prepared) -> N
         "cases": cases_table(prepared.points),
         "feeder_list": feeder_list_table(prepared.state, prepared.selection),
     }
+    if prepared.scenario.experiment.design == PILOT:
+        tables["pilot"] = pilot_table(prepared.points, prepared.state, prepared.selection)
     if prepared.scenario.output.wants("prices"):
         counts = prepared.backend.call("count_prices", [()] * prepared.backend.n_shards, "the table of prices")
         tables["prices"] = prices_table(prepared.points[0], counts, group_weights(prepared.state, prepared.selection))

@@ -4,10 +4,11 @@ import datetime as dt
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from twin.economics.arms import CriticalPeak
 from twin.economics.windows import after_event, refine
-from twin.scenario.arms import Behaviour
+from twin.scenario.arms import Arm, Behaviour
 from twin.simulation.behaviour import ArmBehaviour
 
 DAYS = (dt.date(2026, 6, 2), dt.date(2026, 6, 5))
@@ -45,3 +46,15 @@ def test_what_snaps_back_is_moved_energy_and_nothing_is_lost():
     assert factors[0, during] == 0.9
     # half of 0.3 kWh goes to the two hours after, beside half of what had moved there
     assert factors[0, after] == pytest.approx(1 + 0.15 / 2 + 0.15 / 21)
+
+
+@pytest.mark.parametrize("design", ["critical_peak", "peak_rebate"])
+def test_an_event_that_ends_with_its_day_has_no_hours_to_snap_back_in(design):
+    plain = {"applies_to": "gross", "peak": {"hours": "17-23", "multiplier": 1.2}}
+    event = {"hours": "21-24", "dates": DAYS}
+    event |= {"multiplier": 3.0} if design == "critical_peak" else {"inr_per_kwh": 10.0}
+    arm_of = {"tariff": {"time_of_day": plain, design: event}, "behaviour": {"snap_back": True}}
+    with pytest.raises(ValidationError, match=f"{design} ends with its day"):
+        Arm.model_validate(arm_of)
+    event["hours"] = "20-23"
+    assert Arm.model_validate(arm_of).behaviour.snap_back

@@ -7,8 +7,9 @@ import pytest
 from scipy import stats
 
 from twin.analysis.pilot.coverage import coverage, draw_pilots
+from twin.analysis.pilot.effects import PilotOutcomes, arm_rows
 from twin.analysis.pilot.estimators import ESTIMATORS, cr2, estimate, hc2
-from twin.analysis.pilot.randomisation import randomisation_test
+from twin.analysis.pilot.randomisation import draws_within, randomisation_test
 from twin.analysis.pilot.size import Noise, dts_needed, fit_noise, power
 
 
@@ -51,6 +52,49 @@ def test_cr2_with_a_row_per_cluster_is_hc2(columns):
     one, other = hc2(design[None], y[None]), cr2(design, y, np.arange(12))
     for ours, theirs in zip(one, other, strict=True):
         assert ours[0] == pytest.approx(float(theirs), rel=1e-9)
+
+
+def test_strata_of_equal_shares_change_the_error_and_not_the_estimate():
+    """Two strata 100 apart: within them treated less control is 1 and 3, of 4 and 8 DTs: (4 x 1 + 8 x 3) / 12."""
+    stratum = np.repeat([0, 1], [4, 8])
+    treated = np.tile([True, False], 6)
+    after = np.where(stratum == 0, 100.0, 0.0) + np.where(treated, np.where(stratum == 0, 1.0, 3.0), 0.0)
+    plain, own = (estimate("means", after, after, treated, by) for by in (None, stratum))
+    assert plain.effect[0] == pytest.approx(28 / 12)
+    assert own.effect[0] == pytest.approx(28 / 12)
+    assert own.error[0] < 1.0 < plain.error[0]
+
+
+def test_other_draws_keep_the_number_treated_in_every_stratum():
+    stratum, treated = np.array([2, 0, 2, 0, 2, 0, 1, 1]), np.array([1, 1, 0, 0, 1, 0, 0, 1], bool)
+    draws = draws_within(np.random.default_rng(0), treated, stratum, 4000)
+    for level, most in ((0, 1), (1, 1), (2, 2)):
+        assert (draws[:, stratum == level].sum(axis=1) == most).all()
+    assert draws.mean(axis=0) == pytest.approx([2 / 3, 1 / 3, 2 / 3, 1 / 3, 2 / 3, 1 / 3, 1 / 2, 1 / 2], abs=0.03)
+
+
+def test_a_pilot_beside_its_truth_by_hand():
+    """Six eligible DTs, two in each arm. The arm takes 1 off all of them, and 0.5 leaks to the first arm's DTs."""
+    assigned = np.array([0, 1, -1, 0, 1, -1])
+    base = np.array([5.0, 6, 7, 8, 9, 10])
+    worlds = np.stack([base, base - 1.0])
+    after = np.where(assigned == 1, base - 1.0, np.where(assigned == 0, base - 0.5, base))
+    before = base + np.array([0.2, 0.1, 0, -0.2, -0.1, 0])
+    pilot = PilotOutcomes(assigned, np.zeros(6, np.int64), before, after, worlds)
+    rows = {row["estimator"]: row for row in arm_rows(pilot, 1)}
+    assert list(rows) == ["means", "did", "adjusted"]
+    assert {row["truth"] for row in rows.values()} == {-1.0}
+    # means: (5 + 8) / 2 - (4.5 + 7.5) / 2 = 0.5, apart (5 + 8) / 2 - (5 + 8) / 2 = 0
+    assert rows["means"]["effect"] == pytest.approx(0.5)
+    assert rows["means"]["effect_apart"] == pytest.approx(0.0)
+    # did: changes -1.1, -0.9 less -0.7, -0.3 is -0.5, apart -1.1, -0.9 less -0.2, 0.2 is -1
+    assert rows["did"]["effect"] == pytest.approx(-0.5)
+    assert rows["did"]["effect_apart"] == pytest.approx(-1.0)
+    assert all(row["interference"] == pytest.approx(0.5) for row in rows.values())
+    # of the six draws of two of four, the drawn one and its mirror show as much: p about 1/3
+    assert rows["did"]["p_randomisation"] == pytest.approx(1 / 3, abs=0.06)
+    no_days_before = PilotOutcomes(assigned, np.zeros(6, np.int64), None, after, worlds)
+    assert [row["estimator"] for row in arm_rows(no_days_before, 1)] == ["means"]
 
 
 def test_cr2_has_no_bias_under_its_working_model():

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from twin.analysis.tables import RunTables, read
 from twin.errors import Problem, RunFolderError
 
+PILOT = "pilot"
+"""The design with a world in which transformers are randomised."""
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -25,6 +28,8 @@ class Experiment:
     arms: tuple[str, ...]
     replicates: tuple[int, ...]
     case: NDArray[np.int64]
+    pilot_case: NDArray[np.int64] | None = None
+    """Case of the pilot's own world by sweep point and replicate; None: there is no pilot."""
 
     def label(self, point: int, arm: int) -> str:
         """Name of an arm in result tables; with a sweep the swept values follow the arm's name."""
@@ -32,7 +37,7 @@ class Experiment:
 
 
 def read_experiment(run: RunTables) -> Experiment:
-    """Cases of a run by sweep point, arm and replicate.
+    """Cases of a run by sweep point, arm and replicate; the world of a pilot stands beside them.
 
     Raises
     ------
@@ -56,6 +61,8 @@ def read_experiment(run: RunTables) -> Experiment:
         shape = f"{len(points)} sweep points x {len(arms)} arms x {len(replicates)} replicates"
         what = f"{len(case)} cases do not fill {shape}"
         raise RunFolderError([Problem("tables/cases", "case", what, "finish the run with --resume")])
+    if run.scenario.get("experiment", {}).get("design") == PILOT:  # then it is the last world
+        return Experiment(points, arms[:-1], replicates, table[:, :-1], table[:, -1])
     return Experiment(points, arms, replicates, table)
 
 

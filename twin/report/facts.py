@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from twin import datapack
+from twin.analysis.design import PILOT
 from twin.errors import Problem, RunFolderError
 from twin.report.catalogue import Catalogue, clean
 from twin.report.effects import Effect, read_effects
@@ -146,8 +147,10 @@ class Facts:
 
     @cached_property
     def cases(self) -> list[dict[str, Any]]:
-        """Rows of table ``cases`` in order of case."""
-        return self.rows('select "case", arm, replicate, sweep, parameters from cases order by "case"')
+        """Rows of table ``cases`` in order of case, but those of a pilot's own world: its arms are others."""
+        rows = self.rows('select "case", arm, replicate, sweep, parameters from cases order by "case"')
+        pilot = (self.scenario.get("experiment") or {}).get("design") == PILOT
+        return [row for row in rows if not (pilot and row["arm"] == PILOT)]
 
     @cached_property
     def arms(self) -> list[Arm]:

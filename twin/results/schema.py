@@ -51,6 +51,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     "prices": ("arm", "category", "income_class", "start"),
     "gains": ("arm", "measure", "category", "income_class"),
     "bands": ("quantity", "statistic"),
+    "pilot": ("case", "dt_id"),
+    "pilot_effects": ("arm", "replicate", "outcome", "estimator"),
     "sensitivity": ("outcome", "arm", "parameter"),
     "calibration": ("id",),
 }

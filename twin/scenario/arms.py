@@ -13,6 +13,7 @@ from twin.economics.purchase import load_purchase
 from twin.scenario import hours as hours_
 from twin.scenario import names
 from twin.scenario.parts import FrozenDict, Many, Name, Section
+from twin.units import MINUTES_PER_DAY
 
 Category = Annotated[str, AfterValidator(names.known_category)]
 
@@ -274,6 +275,16 @@ class Arm(Section):
         for name in ("fatigue", "snap_back"):
             if self.behaviour is not None and getattr(self.behaviour, name) and not has_events:
                 raise names.refuse(f"behaviour.{name} is about events, and the arm calls none", f"remove {name}")
+        return self
+
+    @model_validator(mode="after")
+    def _hours_to_snap_back_in(self) -> Arm:
+        if self.behaviour is None or not self.behaviour.snap_back:
+            return self
+        for name, part in {"critical_peak": self.tariff.critical_peak, "peak_rebate": self.tariff.peak_rebate}.items():
+            if part is not None and hours_.minutes_of(part.hours)[1] >= MINUTES_PER_DAY:
+                what = f"behaviour.snap_back is about the hours after an event, and {name} ends with its day"
+                raise names.refuse(what, "let the event end before 24:00, or remove snap_back")
         return self
 
     @model_serializer(mode="wrap")

@@ -57,13 +57,6 @@ class Experiment(Section):
     parameters: FrozenDict[ParameterName, Parameter] = FrozenDict()
     """Priors set by the scenario: a fixed number, or (low, high) of a uniform draw."""
 
-    @field_validator("design")
-    @classmethod
-    def _analysed(cls, value: str) -> str:
-        if value == PILOT:
-            raise names.refuse("design 'pilot' is not supported yet", "use `design: counterfactual`")
-        return value
-
     @model_validator(mode="after")
     def _pilot_of_arms(self) -> Experiment:
         if self.pilot is not None and self.design != PILOT:

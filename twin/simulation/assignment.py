@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.errors import Problem, ScenarioError
 from twin.grid.apportion import largest_remainder
 from twin.grid.state import StateGrid
 from twin.grid.strata import Selection
@@ -31,6 +32,8 @@ NEVER_DRAWN = "agricultural"
 """Class of feeders whose DTs are not eligible: farms are exempt from time-of-use tariffs."""
 OUTSIDE = -1
 """Arm of an eligible DT that was not drawn; its consumers are on the first arm's tariff."""
+FEWEST_PER_ARM = 2
+"""With one DT in an arm no error can be stated."""
 CHUNK = 1 << 16
 
 
@@ -51,6 +54,11 @@ def draw_pilot(plan: PointPlan, state: StateGrid, selection: Selection, replicat
 
     Every arm gets the same number of DTs of a class: its share of ``dts_per_arm`` by the eligible ones, at
     most as many as there are for all arms. Which ones is a matter of the replicate's own stream.
+
+    Raises
+    ------
+    ScenarioError
+        If there are fewer eligible DTs than the pilot needs.
     """
     feeders, settings = state.feeders, plan.scenario.experiment.pilot
     taken = selection.simulated & (feeders.feeder_class != list(FEEDER_CLASSES).index(NEVER_DRAWN))
@@ -65,15 +73,23 @@ def draw_pilot(plan: PointPlan, state: StateGrid, selection: Selection, replicat
     lot = uniforms(replicate_seed(plan.scenario.seed, replicate), Stream.PILOT, dt_id)
     order, n_arms = np.lexsort([dt_id, lot, stratum]), len(plan.tariff_arms)
     eligible = np.bincount(stratum, minlength=len(FEEDER_CLASSES))
-    each = eligible // n_arms
-    if settings is not None and settings.dts_per_arm is not None and settings.dts_per_arm < each.sum():
-        each = np.minimum(each, largest_remainder(settings.dts_per_arm, each.astype(np.float64)))
+    each = _dts_per_arm(eligible // n_arms, settings.dts_per_arm if settings is not None else None)
     place = np.arange(len(order)) - (np.cumsum(eligible) - eligible)[stratum[order]]
     arm = np.full(len(order), OUTSIDE)
     size = each[stratum[order]]
     arm[order] = np.where(place < size * n_arms, place // np.maximum(size, 1), OUTSIDE)
     rising = np.argsort(dt_id)
     return PilotDraw(dt_id[rising], feeder[rising], stratum[rising], arm[rising])
+
+
+def _dts_per_arm(most: NDArray[np.int64], wanted: int | None) -> NDArray[np.int64]:
+    """DTs of every arm by class, of ``most`` that there are for each arm; as many as there are if None is wanted."""
+    there, needed = int(most.sum()), FEWEST_PER_ARM if wanted is None else wanted
+    if there < needed:
+        what = f"needs {needed:,} transformers in every arm, and there are {there:,} that are simulated and eligible"
+        fix = "resolve more of the grid, or ask for fewer in `dts_per_arm`, or for more districts"
+        raise ScenarioError([Problem("scenario", "experiment.pilot", what, fix)])
+    return most if wanted is None else np.minimum(most, largest_remainder(wanted, most.astype(np.float64)))
 
 
 def settle_tariffs(world: ReplicateWorld, state: StateGrid, selection: Selection, solver: BlockSolver) -> None:

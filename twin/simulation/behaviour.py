@@ -75,7 +75,7 @@ class ArmBehaviour:
         """Share of the response to a day's events that is left after the earlier ones of the same programmes. [-]"""
         if not self.settings.fatigue or not called:
             return 1.0
-        earlier = max(sum(day < date for day in part.dates) for part in called)
+        earlier = max(sum(self.start <= day < date for day in part.dates) for part in called)
         return float(self.parameters["event_retention"] ** earlier)
 
     def snap_back(

@@ -11,6 +11,7 @@ from twin.grid.state import StateGrid
 from twin.grid.strata import Selection
 from twin.grid.tables import DISCOMS, FEEDER_CLASSES
 from twin.results.schema import arrow_schema
+from twin.simulation.assignment import draw_pilot
 from twin.simulation.plan import PointPlan
 from twin.simulation.replicate import drawn_parameters
 from twin.simulation.shard_tables import feeder_weights, named
@@ -29,6 +30,33 @@ def cases_table(points: list[PointPlan]) -> pa.Table:
     rows.sort()
     columns = list(zip(*rows, strict=True))
     return pa.table([list(column) for column in columns], schema=arrow_schema("cases"))
+
+
+def pilot_table(points: list[PointPlan], state: StateGrid, selection: Selection) -> pa.Table:
+    """The draw of every pilot: one row per case of a pilot's world and eligible DT.
+
+    Raises
+    ------
+    ScenarioError
+        If there are fewer eligible DTs than the pilot needs.
+    """
+    parts = []
+    for point in points:
+        assert point.pilot_world is not None, "the scenario has a pilot"
+        names = np.array([*point.tariff_arms, ""], dtype=object)  # OUTSIDE is the last one
+        for replicate in range(point.replicates):
+            draw = draw_pilot(point, state, selection, replicate)
+            n = len(draw.dt_id)
+            columns = {
+                "case": np.full(n, point.case(point.pilot_world, replicate), np.int32),
+                "dt_id": draw.dt_id,
+                "feeder_id": draw.feeder.astype(np.int32),
+                "feeder_class": named(draw.stratum, list(FEEDER_CLASSES)),
+                "arm": names[draw.arm],
+                "start": np.full(n, np.datetime64(point.tariff_start, "D")),
+            }
+            parts.append(pa.table(columns, schema=arrow_schema("pilot")))
+    return pa.concat_tables(sorted(parts, key=lambda part: part.column("case")[0].as_py()))
 
 
 def feeder_list_table(state: StateGrid, selection: Selection) -> pa.Table:

@@ -48,7 +48,10 @@ class Estimate(NamedTuple):
         return np.asarray(2.0 * stats.t.sf(np.abs(self.effect) / self.error, self.freedom))
 
 
-def estimate(estimator: Estimator, before: FloatArray, after: FloatArray, treated: NDArray[np.bool_]) -> Estimate:
+def estimate(
+    estimator: Estimator, before: FloatArray, after: FloatArray, treated: NDArray[np.bool_],
+    stratum: NDArray[np.integer] | None = None,
+) -> Estimate:  # fmt: skip
     """The effect on the treated mean, for one pilot or many.
 
     Parameters
@@ -59,6 +62,9 @@ def estimate(estimator: Estimator, before: FloatArray, after: FloatArray, treate
         Outcome of each DT before and after the start. ``means`` does not look at ``before``.
     treated : bool array, same shape
         Which DTs are treated.
+    stratum : int array, shape (n,), optional
+        Strata within which DTs were drawn: each has a level of its own. Where all have the same share of treated
+        DTs, the estimate is that without strata, and the error is smaller.
 
     Returns
     -------
@@ -72,7 +78,10 @@ def estimate(estimator: Estimator, before: FloatArray, after: FloatArray, treate
         y = y - pre
     elif estimator == "adjusted":
         columns.append(pre - pre.mean(axis=1, keepdims=True))
-    return hc2(np.stack(columns, axis=2), y)
+    if stratum is not None:
+        levels = np.unique(stratum)[1:]
+        columns += [np.broadcast_to(stratum == level, y.shape) for level in levels]
+    return hc2(np.stack(columns, axis=2).astype(np.float64), y)
 
 
 def hc2(design: FloatArray, y: FloatArray) -> Estimate:
@@ -91,14 +100,14 @@ def hc2(design: FloatArray, y: FloatArray) -> Estimate:
     solver = np.einsum("rkl,ril->rki", crossed, design)  # (X'X)^-1 X'
     beta = np.einsum("rki,ri->rk", solver, y)
     residual = y - np.einsum("rik,rk->ri", design, beta)
-    hat = np.einsum("rik,rkj->rij", design, solver)
-    left = 1.0 - np.einsum("rii->ri", hat)
+    left = 1.0 - np.einsum("rik,rki->ri", design, solver)
     weight = solver[:, _TREATED] ** 2 / left
     variance = np.einsum("ri,ri->r", weight, residual**2)
-    maker_squared = hat**2
-    rows = np.arange(hat.shape[1])
-    maker_squared[:, rows, rows] = left**2
-    spread = np.einsum("ri,rij,rj->r", weight, maker_squared, weight)
+    # M_ij = -H_ij off the diagonal and 1 - h_i on it; the sum of a_i a_j H_ij^2 is the trace of (C G)^2 with
+    # C = (X'X)^-1 and G = sum of a_i x_i x_i', so that no array of n x n is held.
+    crossed_weight = crossed @ np.einsum("rik,ri,ril->rkl", design, weight, design)
+    spread = np.einsum("rkl,rlk->r", crossed_weight, crossed_weight)
+    spread += np.einsum("ri,ri->r", weight**2, 2.0 * left - 1.0)
     freedom = np.einsum("ri,ri->r", weight, left) ** 2 / spread
     return Estimate(beta[:, _TREATED], np.sqrt(variance), freedom)
 

@@ -50,7 +50,18 @@ def potential_outcomes(
     RunFolderError
         If the run has no table ``transformers``, or its cases hold other DTs or days.
     """
-    cases = [int(case) for case in experiment.case[point, :, replicate]]
+    ids, values = outcome_panels(run, [int(case) for case in experiment.case[point, :, replicate]], outcome)
+    return PotentialOutcomes(outcome, experiment.arms, ids, values)
+
+
+def outcome_panels(run: RunTables, cases: list[int], outcome: str) -> tuple[NDArray[np.int64], FloatArray]:
+    """Numbers of all DTs on feeders that are not agricultural, and their outcome, shape (cases, n_dts, days).
+
+    Raises
+    ------
+    RunFolderError
+        As `potential_outcomes`.
+    """
     feeders = read(run, "feeder_list", ["feeder_id", "feeder_class"])
     taken = feeders["feeder_id"][feeders["feeder_class"] != NOT_ELIGIBLE]
     panels, ids = [], None
@@ -68,4 +79,4 @@ def potential_outcomes(
     if ids is None or len({panel.shape for panel in panels}) != 1:
         what = "its cases cover different days"
         raise RunFolderError([Problem("tables/transformers", "date", what, "finish the run with --resume")])
-    return PotentialOutcomes(outcome, experiment.arms, ids.astype(np.int64), np.stack(panels))
+    return ids.astype(np.int64), np.stack(panels)

@@ -78,3 +78,14 @@ def _edge(p_value: Callable[[float], float], inside: float, outside: float, alph
         else:
             outside = middle
     return inside
+
+
+def draws_within(
+    rng: np.random.Generator, treated: NDArray[np.bool_], stratum: NDArray[np.integer], n_draws: int
+) -> NDArray[np.bool_]:
+    """Other draws with as many treated in every stratum. Shape (n_draws, n)."""
+    drawn = np.empty((n_draws, len(treated)), bool)
+    for level in np.unique(stratum):  # classes of feeders: a handful
+        own = np.flatnonzero(stratum == level)
+        drawn[:, own] = rng.permuted(np.broadcast_to(treated[own], (n_draws, len(own))), axis=1)
+    return drawn

@@ -79,7 +79,7 @@ def _stations(facts: Facts) -> list[Station]:
         "select gss_id, min(name) as name, min(district) as district, min(latitude) as latitude, "
         "min(longitude) as longitude from grid_substations group by gss_id order by gss_id"
     )
-    arm_of = np.array([number_of[case] for case in peaks["case"].tolist()], dtype=object)
+    arm_of = np.array([number_of.get(case) for case in peaks["case"].tolist()], dtype=object)
     found = []
     for row in static:
         own = peaks["gss_id"] == row["gss_id"]
