@@ -217,7 +217,7 @@ def show_bill(bill: ConsumerBill, console: Console) -> None:
     for window in bill.windows:
         console.print(_printed(window), highlight=False)
     console.print(
-        "Amounts are rounded so that lines add up to the bill. Not in it: FPPCA, online rebate.", highlight=False
+        "Amounts are rounded so that lines add up to the bill. Not in it: online rebate.", highlight=False
     )
 
 

@@ -68,6 +68,8 @@ def bill(arm: ArmTariff, zones, on: date, category, kw, kva, smart, power_factor
         billed = [x * (total - low) / total if total else Fraction(0) for x in use]
     gross_all, _ = energy(part, use, factor, applies_to, total, share)
     gross, granted = energy(part, billed, factor, applies_to, total, share)
+    fuel = exact(surcharge(tariff, category, on))
+    gross_all, gross = gross_all + fuel * total, gross + fuel * sum(billed)
 
     energy_paise, gross_paise, granted_paise = paise(gross_all), paise(gross), paise(granted)
     quantity = {
@@ -96,6 +98,15 @@ def bill(arm: ArmTariff, zones, on: date, category, kw, kva, smart, power_factor
         rebate += paise(Fraction(below_usual(zones, events, on, wh, days), 1000) * exact(events.inr_per_kwh))
     subsidy = granted_paise + energy_paise - gross_paise
     return energy_paise, fixed, duty, rebate, subsidy, energy_paise + fixed + duty - rebate - subsidy
+
+
+def surcharge(tariff, category, on):
+    """Rupees per unit of the last row that has begun."""
+    rate = 0
+    for row in sorted(tariff.fuel_surcharge, key=lambda row: row.start):
+        if row.start <= on:
+            rate = 0 if category in row.exempt else row.inr_per_kwh.value
+    return rate
 
 
 def called(zones, zone, events):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.reference.bill_oracle import bill as second_bill
+from tests.tariff_cases import with_surcharge
 from twin.datapack import categories
 from twin.economics.arms import apply_arm, common_zones
 from twin.economics.billing import SMART, BillColumns, BillOut, bill_month, bill_out, whole_month
@@ -28,9 +29,10 @@ DATES = {"bihar-2024-25": date(2024, 6, 1), "bihar-2025-26": date(2025, 8, 1), "
 def one_bill(
     tariff, on, category, kwh_by_zone, *, kw=1.0, kva=0.0, smart=False, pf=1.0, arm=None, days=30, month_days=30
 ):
-    """All components in rupees."""
-    under = apply_arm(load_tariff(tariff), arm)
-    zones = common_zones([under, apply_arm(load_tariff(tariff), GROSS)], 96)
+    """All components in rupees. ``tariff``: a name, or a tariff."""
+    said = load_tariff(tariff) if isinstance(tariff, str) else tariff
+    under = apply_arm(said, arm)
+    zones = common_zones([under, apply_arm(said, GROSS)], 96)
     if tariff == "bihar-2024-25":  # its own hours cut the day further; only flat bills are asked for here
         kwh_by_zone = [*kwh_by_zone, 0]
     columns = BillColumns(
@@ -171,6 +173,45 @@ def test_shapes_of_the_free_block():
     assert one_bill("bihar-2026-27", june, "ds1", [130, 0, 0], smart=True, arm=paid).rebate == 1.25
 
 
+FUEL = with_surcharge("bihar-2026-27", {"2026-05-01": 0.20, "2026-06-01": 0.35}, exempt=["irrigation_rural"])
+
+
+@pytest.mark.parametrize(
+    ("on", "category", "kw", "smart", "kwh", "subsidy", "total"),
+    [
+        # June 2026, 35 paise. Within the free units nothing is due: the state bears 7.42 + 0.35 of each
+        ((2026, 6), "ds1", 1, False, 125, 125 * 7.77, 0.00),
+        # one kWh above: 7.77 less 4.97 is 2.80; 6 % of 7.77 is 0.4662; 40 fixed
+        ((2026, 6), "ds1", 1, False, 126, 125 * 7.77 + 4.97, 2.80 + 0.47 + 40),
+        # April: no row has begun. May: 20 paise, 7.62 less 4.97; duty 0.4572. July: the June row still holds
+        ((2026, 4), "ds1", 1, False, 126, 125 * 7.42 + 4.97, 2.45 + 0.45 + 40),
+        ((2026, 5), "ds1", 1, False, 126, 125 * 7.62 + 4.97, 2.65 + 0.46 + 40),
+        ((2026, 7), "ds1", 1, False, 126, 125 * 7.77 + 4.97, 2.80 + 0.47 + 40),
+        # shop: 150 * (5.65 + 0.35) = 900; duty 6 % of 150 * 8.08 = 72.72; 2 kW at 250; 25 paise a unit back
+        ((2026, 6), "nds2", 2, True, 150, 312.00, 900 + 72.72 + 500 - 37.50),
+        # a farm of 5 HP that is exempt, and one that is not
+        ((2026, 6), "irrigation_rural", 3.73, False, 300, 300 * 6.19, 165.00 + 500),
+        ((2026, 6), "irrigation_urban", 3.73, False, 300, 300 * 6.62, 270.00 + 500),
+    ],
+)
+def test_fuel_surcharge_by_month(on, category, kw, smart, kwh, subsidy, total):
+    got = one_bill(FUEL, date(*on, 1), category, [0, 0, kwh], kw=kw, smart=smart)
+    assert (got.subsidy, got.total) == (pytest.approx(subsidy, abs=0.005), pytest.approx(total, abs=1e-9))
+
+
+def test_time_of_day_does_not_scale_the_fuel_surcharge():
+    """Units at 33 kV as above are worth 9400 at 7.92; the surcharge is on all 10,000 kWh."""
+    use = {"kw": 90, "kva": 100, "smart": True}
+    got = one_bill(FUEL, date(2026, 6, 1), "hts2", [3000, 5000, 2000], **use)
+    assert got.energy == pytest.approx(9400 * 7.92 + 3500, abs=0.005)
+
+
+def test_no_fuel_surcharge_is_known():
+    for name in tariff_names():
+        (row,) = load_tariff(name).fuel_surcharge
+        assert (row.inr_per_kwh.value, row.inr_per_kwh.confidence) == (0, "assumed")
+
+
 @pytest.mark.parametrize("month_days", [28, 29, 30, 31])
 def test_fixed_charges_go_by_days(month_days):
     got = one_bill("bihar-2026-27", date(2026, 6, 1), "nds1", [0, 0, 0], kw=1.5, days=10, month_days=month_days)
@@ -192,6 +233,8 @@ def test_every_category_against_a_second_calculation(name):
         {"peak_rebate": {**events, "inr_per_kwh": 7.0, "categories": ["ds1", "nds1"]}},
     ]
     under = [apply_arm(load_tariff(name), arm) for arm in arms]
+    fuelled = with_surcharge(name, {DATES[name].replace(day=1).isoformat(): 0.37}, exempt=["ds2"])
+    under += [apply_arm(fuelled, arm) for arm in (None, arms[2], arms[4])]
     zones = common_zones(under, 96)
     rng = np.random.default_rng(7)
     n = 16 * 12

@@ -44,6 +44,19 @@ def test_assumed_numbers_are_exactly_those_not_found(name):
     assert len({row.name for row in listed}) == len(listed)
 
 
+def test_a_fuel_surcharge_starts_with_a_month_and_once():
+    data, text = raw()
+    row = data["fuel_surcharge"][0]
+    data["fuel_surcharge"] = [row, dict(row), row | {"start": date(2025, 6, 2), "exempt": ["ds9"]}]
+    with pytest.raises(DataPackError) as caught:
+        parse_tariff(data, "tariff.yaml", text)
+    assert [(problem.path, problem.what) for problem in caught.value.problems] == [
+        ("fuel_surcharge.2", "no such billing category 'ds9'"),
+        ("fuel_surcharge.1.start", "2025-04-01 has two rows"),
+        ("fuel_surcharge.2.start", "must be the first of a month"),
+    ]
+
+
 def test_all_problems_of_a_file_with_their_lines():
     data, text = raw()
     broken = copy.deepcopy(data)

@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from tests.tariff_cases import with_surcharge
 from twin.datapack import categories
 from twin.economics.arms import apply_arm, common_zones
 from twin.economics.billing import SMART, BillColumns, BillDays, BillOut, bill_month, bill_out
@@ -33,6 +34,8 @@ def one(columns, row):
 @pytest.mark.parametrize("name", tariff_names())
 def test_lines_add_up_to_every_component_of_the_bill(name):
     under = [apply_arm(load_tariff(name), arm) for arm in ARMS]
+    fuelled = with_surcharge(name, {DATES[name].isoformat(): 0.37}, exempt=["ds2"])
+    under += [apply_arm(fuelled, arm) for arm in ARMS[:2]]
     zones = common_zones(under, 96)
     rng = np.random.default_rng(11)
     n = 16 * 8
@@ -54,6 +57,26 @@ def test_lines_add_up_to_every_component_of_the_bill(name):
             lines = worked_bill(arm, rates, zones, one(columns, i), month)
             expected = dict(zip(BillOut._fields, (int(part[i]) for part in out), strict=True))
             assert component_paise(lines) == expected
+
+
+def test_the_fuel_surcharge_has_a_line_of_its_own():
+    """200 kWh of a rural home in June 2026 at 35 paise: 70.00 on all units, of which the state bears 125 free ones."""
+    tariff = with_surcharge("bihar-2026-27", {"2026-06-01": 0.35}, exempt=[])
+    arm = apply_arm(tariff, None)
+    zones = common_zones([arm], 96)
+    wh = np.zeros(zones.n_zones, np.int64)
+    wh[0] = 200_000
+    columns = BillColumns(
+        np.array([CODE["ds1"]], np.uint8), np.ones(1, np.float32), np.zeros(1, np.float32), np.zeros(1, np.uint8),
+        np.ones(1, np.float32),
+    )  # fmt: skip
+    lines = worked_bill(arm, rate_table(arm, zones, date(2026, 6, 1)), zones, columns, MonthToDate(wh, 30, 30, 30))
+    assert [(line.what, line.quantity, line.rate_inr, line.paise) for line in lines[:4]] == [
+        ("energy", 200, Fraction("7.42"), 148_400),
+        ("energy: fuel and power-purchase adjustment (FPPCA)", 200, Fraction("0.35"), 7_000),
+        ("free units, 125 kWh a month, borne by the state", 125, None, -125 * 777),
+        ("state subsidy", 75, Fraction("-4.97"), -37_275),
+    ]
 
 
 def test_lines_of_an_urban_home_of_two_slabs():

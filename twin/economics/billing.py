@@ -3,7 +3,8 @@
 A bill to date is ``total = energy + fixed + duty - rebate - subsidy``. Each component is an exact ratio of whole
 numbers rounded once, half up, to the paisa:
 
-- energy: all units of the month to date at the rate before subsidy; free units are in it, and in the subsidy in full
+- energy: all units of the month to date at the rate before subsidy, with the fuel surcharge (FPPCA); free units are in
+  it, and in the subsidy in full
 - subsidy: the state's part per billed unit, and the whole charge of the free units
 - fixed: of a month, by days; nothing while the month to date is within the free units
 - duty: a share of the (rounded) energy charge of the billed units

@@ -65,6 +65,8 @@ KVAH = 8
 
 EVENT_RATE = 9
 """Paid to smart meters for each unit below the usual in event hours. [1e-4 paise/kWh]"""
+SURCHARGE_RATE = 10
+"""Fuel surcharge of each unit; it is in the gross rates. [1e-4 paise/kWh]"""
 
 USUAL_HOURS, EVENT_HOURS = 1, 2
 """What a zone is to the rebate of events: the same hours on days without an event, hours of an event; else 0."""
@@ -93,13 +95,13 @@ class RateTable(NamedTuple):
     """
 
     by_category: NDArray[np.int64]
-    """[C, 10] columns SLAB_COUNT to EVENT_RATE."""
+    """[C, 11] columns SLAB_COUNT to SURCHARGE_RATE."""
     by_plan: NDArray[np.int64]
     """[C, 3, 6] columns PLAN_ON to SHAPE_NEEDS_SMART."""
     slab_end_wh: NDArray[np.int64]
     """[C, S] upper end of a slab in a whole month; `OPEN_END_WH` for the last. [Wh]"""
     gross_rate: NDArray[np.int64]
-    """[C, 3, S, Z] energy rate before subsidy, with the multiplier."""
+    """[C, 3, S, Z] energy rate before subsidy, with the multiplier, and the fuel surcharge."""
     subsidy_rate: NDArray[np.int64]
     """[C, 3, S, Z] state subsidy per unit, never above the gross rate."""
     multiplier: NDArray[np.int64]
@@ -136,17 +138,19 @@ def rate_table(arm: ArmTariff, zones: Zones, on: date) -> RateTable:
     gross = np.zeros((n, 3, n_slabs, n_zones), np.int64)
     subsidy = np.zeros_like(gross)
     slab_end = np.full((n, n_slabs), OPEN_END_WH, np.int64)
+    by_category = np.array([_category_row(arm, name, on) for name in names], np.int64)
     for code, name in enumerate(names):
         for k, slab in enumerate(tariff.categories[name].slabs):
             if slab.up_to_kwh is not None:
                 slab_end[code, k] = slab.up_to_kwh * WH_PER_KWH
-            gross[code, :, k] = _paise(slab.energy) * multiplier[code]
+            energy = _paise(slab.energy) * multiplier[code]
+            gross[code, :, k] = energy + by_category[code, SURCHARGE_RATE]
             scale = np.where(scales_subsidy[code][:, None], multiplier[code], ONE)
-            subsidy[code, :, k] = np.minimum(_paise(slab.subsidy) * scale, gross[code, :, k])
+            subsidy[code, :, k] = np.minimum(_paise(slab.subsidy) * scale, energy)
     limit_group, limit_wh = _shape_free_block(arm, zones, by_plan)
     event_role, event_days = _event_days(arm, zones, on)
     return RateTable(
-        by_category=np.array([_category_row(arm, name, on) for name in names], np.int64),
+        by_category=by_category,
         by_plan=by_plan,
         slab_end_wh=slab_end,
         gross_rate=gross,
@@ -181,7 +185,7 @@ def _category_row(arm: ArmTariff, name: str, on: date) -> list[int]:
     category, rebate = tariff.categories[name], tariff.prepaid_rebate
     per_kwh, share = rebate.inr_per_kwh, rebate.percent_of_energy
     eligible = name in rebate.categories
-    row = [0] * (EVENT_RATE + 1)
+    row = [0] * (SURCHARGE_RATE + 1)
     row[SLAB_COUNT] = len(category.slabs)
     row[FIXED_PAISE] = _paise(category.fixed.inr_per_month)
     row[FIXED_BASIS] = BASES.index(category.fixed.basis)
@@ -191,6 +195,7 @@ def _category_row(arm: ArmTariff, name: str, on: date) -> list[int]:
     row[REBATE_SHARE] = _percent(share) if eligible and share is not None else 0
     row[FREE_WH] = round(tariff.free_kwh(name, on)) * WH_PER_KWH
     row[KVAH] = category.unit == "kVAh"
+    row[SURCHARGE_RATE] = round(tariff.surcharge_inr_per_kwh(name, on) * RATE_PER_INR)
     if events is not None and name in events.categories:
         row[EVENT_RATE] = round(events.inr_per_kwh * RATE_PER_INR)
     return row

@@ -100,6 +100,17 @@ class FreeUnits(_Part):
     categories: Names
 
 
+class FuelSurcharge(_Part):
+    """Fuel and power-purchase cost adjustment (FPPCA) per unit, from the first of a month until the next row. [INR/kWh]
+
+    It is part of the energy charge, after any multiplier: a free unit's is borne by the state, duty is levied on it.
+    """
+
+    start: date
+    inr_per_kwh: Number
+    exempt: Names
+
+
 class Duty(_Part):
     """Electricity duty on the energy charge of the billed units. [%]"""
 
@@ -126,6 +137,7 @@ class Tariff(_Part):
     duty: Duty
     prepaid_rebate: PrepaidRebate
     free_units: Annotated[tuple[FreeUnits, ...], BeforeValidator(_as_tuple)]
+    fuel_surcharge: Annotated[tuple[FuelSurcharge, ...], BeforeValidator(_as_tuple)]
     time_of_day: Annotated[tuple[BaseTimeOfDay, ...], BeforeValidator(_as_tuple)]
     categories: Mapping[str, CategoryTariff]
 
@@ -133,6 +145,12 @@ class Tariff(_Part):
         """Free units a month of a category on a date. [kWh]"""
         found = [row for row in self.free_units if category in row.categories and row.start <= on]
         return max(found, key=lambda row: row.start).kwh.value if found else 0.0
+
+    def surcharge_inr_per_kwh(self, category: str, on: date) -> float:
+        """Fuel surcharge of a category in the month of a date; 0 before the first row. [INR/kWh]"""
+        begun = [row for row in self.fuel_surcharge if row.start <= on]
+        row = max(begun, key=lambda row: row.start, default=None)
+        return 0.0 if row is None or category in row.exempt else row.inr_per_kwh.value
 
     def base_time_of_day(self, category: str) -> BaseTimeOfDay | None:
         """The time of day that the tariff itself carries for a category, if any."""
@@ -228,13 +246,16 @@ def _inconsistencies(tariff: Tariff) -> Iterator[tuple[tuple[Any, ...], str]]:
     groups: list[Names] = [tariff.duty.exempt, tariff.prepaid_rebate.categories]
     groups += [row.categories for row in tariff.free_units]
     lists += [("time_of_day", k) for k in range(len(tariff.time_of_day))]
+    lists += [("fuel_surcharge", k) for k in range(len(tariff.fuel_surcharge))]
     groups += [row.categories for row in tariff.time_of_day]
+    groups += [row.exempt for row in tariff.fuel_surcharge]
     for path, group in zip(lists, groups, strict=True):
         for name in sorted(set(group) - known.keys()):
             yield path, f"no such billing category '{name}'"
     for k, row in enumerate(tariff.free_units):
         if row.kwh.value != int(row.kwh.value) or row.kwh.value > 1000:
             yield ("free_units", k, "kwh"), "must be whole kWh, at most 1000"
+    yield from _surcharge_problems(tariff)
     yield from _time_of_day_problems(tariff)
     for path, number in numbers_of(tariff):
         if number.source not in tariff.sources:
@@ -256,6 +277,15 @@ def _slab_problems(path: tuple[Any, ...], slabs: tuple[Slab, ...]) -> Iterator[t
         for key, number in (("energy", slab.energy), ("subsidy", slab.subsidy)):
             if abs(number.value * PAISE_PER_INR - round(number.value * PAISE_PER_INR)) > 1e-6:
                 yield (*path, k, key), "rates are whole paise"
+
+
+def _surcharge_problems(tariff: Tariff) -> Iterator[tuple[tuple[Any, ...], str]]:
+    starts = [row.start for row in tariff.fuel_surcharge]
+    for k, start in enumerate(starts):
+        if start.day != 1:
+            yield ("fuel_surcharge", k, "start"), "must be the first of a month"
+        if start in starts[:k]:
+            yield ("fuel_surcharge", k, "start"), f"{start} has two rows"
 
 
 def _time_of_day_problems(tariff: Tariff) -> Iterator[tuple[tuple[Any, ...], str]]:

@@ -37,6 +37,7 @@ from twin.economics.rates import (
     REBATE_RATE,
     REBATE_SHARE,
     SLAB_COUNT,
+    SURCHARGE_RATE,
     UNUSED_RATE,
     RateTable,
     plan_hours,
@@ -135,8 +136,9 @@ def worked_bill(
     energy = _charge(rates.gross_rate, periods, month, month.mix, 0)
     billed = _charge(rates.gross_rate, periods, month, month.paid, month.units - month.billed_units)
     granted = _charge(rates.subsidy_rate, periods, month, month.paid, month.units - month.billed_units)
+    energy_lines = _energy_lines(rates, periods, month)
     energy_paise, billed_paise, granted_paise = (_rounded(part) for part in (energy, billed, granted))
-    lines = _lines("energy", "energy", energy, month.unit, sign=1)
+    lines = _lines("energy", "energy", energy_lines, month.unit, sign=1)
     lines += _free_line(month, energy_paise - billed_paise)
     lines += _lines("subsidy", "state subsidy", granted, month.unit, sign=-1)
     lines += _fixed(rates, columns, month, date)
@@ -223,6 +225,16 @@ def _charge(
                     kwh = Fraction(units * share, mix_total * WH_PER_KWH)
                     pieces.append(_Piece(what, kwh, Fraction(value, RATE_PER_INR)))
         start = end
+    return pieces
+
+
+def _energy_lines(rates: RateTable, periods: list[str], month: _Month) -> list[_Piece]:
+    """Energy of all units, and the fuel surcharge, which is in the gross rates, as a piece of its own."""
+    surcharge = int(rates.by_category[month.code, SURCHARGE_RATE])
+    pieces = _charge(rates.gross_rate - surcharge, periods, month, month.mix, 0)
+    if surcharge and month.units:
+        kwh = Fraction(month.units, WH_PER_KWH)
+        pieces.append(_Piece("fuel and power-purchase adjustment (FPPCA)", kwh, Fraction(surcharge, RATE_PER_INR)))
     return pieces
 
 
