@@ -77,7 +77,10 @@ def test_the_estimate_in_the_table_is_that_of_its_transformers(run):
 def test_effects_know_the_arms_only_and_the_report_too(run):
     assert {row["arm"] for row in run.table("effects", ["arm"]).to_pylist()} == {"flat", "tod"} - {"flat"}
     assert run.table("cases", ["arm"]).column(0).to_pylist() == ["flat", "tod", "pilot"]
-    assert run.storage.read_bytes("report.html")
+    page = run.storage.read_bytes("report.html").decode()
+    assert "A pilot of 142 transformers per arm" in page
+    effect = next(row["effect"] for row in run.table("pilot_effects").to_pylist() if row["outcome"] == "sent_kwh")
+    assert f"{abs(effect):.1f}" in page
 
 
 def test_bills_of_the_pilot_are_on_the_tariff_of_the_transformer(run):

@@ -24,6 +24,7 @@ from twin.report.figures import (
     losses,
     matrix,
     money,
+    pilot,
     prices,
     sensitivity,
     stations,
@@ -96,7 +97,9 @@ def sections(facts: Facts) -> list[Section]:
     t = facts.t
     parts = [
         Section(
-            "glance", t.text("section.glance"), _present([glance.build(facts), sweep.build(facts), matrix.build(facts)])
+            "glance",
+            t.text("section.glance"),
+            _present([glance.build(facts), sweep.build(facts), matrix.build(facts), pilot.build(facts)]),
         ),
         Section("load", t.text("section.load"), load.build(facts)),
         Section("price", t.text("section.price"), _present([prices.build(facts)])),
