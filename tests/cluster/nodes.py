@@ -25,7 +25,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(ready: Callable[[], object], what: str, limit_s: float = 240.0) -> None:
+def wait_until(ready: Callable[[], object], what: str, limit_s: float = 480.0) -> None:
     """Poll until it is true."""
     limit = time.monotonic() + limit_s
     while not ready():
