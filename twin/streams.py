@@ -77,6 +77,8 @@ class Stream(IntEnum):
     WALLET_START = 120
     RECHARGE = 121
     DISCONNECTION = 122
+    # payment of bills: keyed by replicate
+    PAYMENT = 130
 
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

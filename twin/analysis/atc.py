@@ -6,7 +6,9 @@ what its head sends; that of the state is what leaves the transmission grid (sen
 did not record, registers less what was estimated for them), and ``closure``, the numerical gap of the ledger. All parts
 and ``billed`` add up to the input exactly, so that a missing part would show.
 
-Collection is not modelled: CE is 1, and AT&C is 1 - BE. Nothing is written for runs under one billing month.
+``AT&C = (1 - BE) + BE (1 - CE)``. With ``payments`` in the scenario, what is billed falls apart once more: collected
+(CE, no more than 1), uncollected (1 - CE, negative where more came in than was billed), and what the cap cuts off. Then
+AT&C is the input less the part collected. Else CE is 1. Nothing is written for runs under one billing month.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 from twin.analysis.design import Experiment, hours_per_step
 from twin.analysis.frames import HT_FEEDER, Feeders, by_code, rows_of
 from twin.analysis.loads import FEEDER_LOSSES, STATE_LOSSES, CaseLoads
+from twin.analysis.payments import efficiency_by_area, is_collected
 from twin.analysis.tables import RunTables, asked_for, build, read, read_case
 from twin.units import KW_PER_MW
 
@@ -47,12 +50,29 @@ def atc_table(loads: CaseLoads, experiment: Experiment, feeders: Feeders) -> pa.
     rows: list[dict[str, Any]] = []
     for point in range(len(experiment.points)):
         for arm in range(len(experiment.arms)):
-            drawn = [case_areas(loads, feeders, feeder_names, whose, int(case)) for case in experiment.case[point, arm]]
+            drawn = []
+            for case, replicate in zip(experiment.case[point, arm], experiment.replicates, strict=True):
+                areas = case_areas(loads, feeders, feeder_names, whose, int(case))
+                if is_collected(run):
+                    efficiency = efficiency_by_area(run, feeders, feeder_names, whose, int(case), replicate)
+                    areas = {
+                        name: parts | collected(parts["billed"], efficiency[name]) for name, parts in areas.items()
+                    }
+                drawn.append(areas)
             label = experiment.label(point, arm)
             for area in drawn[0]:
                 mean = {part: float(np.mean([one[area][part] for one in drawn])) for part in drawn[0][area]}
                 rows += _rows(label, area, mean)
     return build("atc", rows)
+
+
+def collected(billed: float, efficiency: float) -> dict[str, float]:
+    """Parts of billed energy by a collection efficiency that is not capped; they add up to ``billed``. [MWh]"""
+    return {
+        "collected": billed * min(efficiency, 1.0),
+        "uncollected": billed * (1.0 - efficiency),
+        "over_collected": billed * max(efficiency - 1.0, 0.0),
+    }
 
 
 def _rows(label: str, area: str, energy_mwh: Mapping[str, float]) -> list[dict[str, Any]]:

@@ -47,6 +47,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "estimates": ("case", "consumer_id", "period_start"),
     "losses": ("arm", "area", "part"),
     "atc": ("arm", "area", "part"),
+    "payments": ("arm", "area", "category", "month"),
     "effects": ("arm", "outcome", "area", "group", "kind"),
     "prices": ("arm", "category", "income_class", "start"),
     "gains": ("arm", "measure", "category", "income_class"),

@@ -120,6 +120,13 @@ class Meters(Section):
         return self
 
 
+class Payments(Section):
+    """Bills are paid fully, late, in part or not (``twin/data/collection.yaml``); results are told for whole months."""
+
+    subsidy_received: Share | None = None
+    """Part of the billed subsidy that the state pays; left out: the data pack's. [-]"""
+
+
 class Readings(Section):
     """Interval readings are written for this many consumers, chosen from the resolved ones."""
 
@@ -180,6 +187,8 @@ class Scenario(Section):
     power_flow: PowerFlow = PowerFlow()
     tariff: Tariff
     """What everyone pays unless an arm says otherwise: a file of ``twin/data/tariffs``."""
+    payments: Payments | None = None
+    """Left out: everything billed is taken for paid."""
     experiment: Experiment
     sweep: Sweep = FrozenDict()
     """Values by dotted path; every combination is a sweep point."""

@@ -91,6 +91,7 @@ OF_THE_STATE = (
 OF_DRAWN_DEMAND = ("demand.weather", "demand.climate", "demand.signals", "demand.calendar")
 """Likewise of demand that is drawn, where the user gives it."""
 READ_ELSEWHERE = (
+    "collection",
     "meter_classes",
     "meter_fleet",
     "own_grid",
@@ -118,6 +119,8 @@ def assumed_numbers(points: list[PointPlan]) -> list[dict[str, Any]]:
     rows += [*_meters(scenario), *_devices(points)]
     for file, start in MARKED_SETTINGS.items():
         rows += settings_numbers(read_yaml(file), start)
+    if scenario.payments is not None:
+        rows += settings_numbers(read_yaml("collection"), "collection")
     for table in MARKED_TABLES:
         rows += table_marks(table, read_records(table.file))
     return [row for row in rows if not row["name"].startswith(_without_part(scenario))]
