@@ -216,9 +216,7 @@ def show_bill(bill: ConsumerBill, console: Console) -> None:
     )  # fmt: skip
     for window in bill.windows:
         console.print(_printed(window), highlight=False)
-    console.print(
-        "Amounts are rounded so that lines add up to the bill. Not in it: online rebate.", highlight=False
-    )
+    console.print("Amounts are rounded so that lines add up to the bill. Not in it: online rebate.", highlight=False)
 
 
 def _printed(window: WindowBill) -> Table:

@@ -39,7 +39,7 @@ def rows_of(table, **key):
 
 
 def test_every_table_has_the_columns_of_the_dictionary(hand):
-    assert set(hand) == {"effects", "gains", "losses", "atc", "calibration", "sensitivity"}
+    assert set(hand) == {"effects", "gains", "losses", "atc", "payments", "calibration", "sensitivity", "pilot_effects"}
     for name, table in hand.items():
         assert table.schema.equals(arrow_schema(name)), name
 

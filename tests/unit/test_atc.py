@@ -18,9 +18,12 @@ from tests.analysis_fixture import (
     system_rows,
 )
 from twin.analysis.atc import atc_table
+from twin.analysis.collection import parse_collection
 from twin.analysis.design import read_experiment
 from twin.analysis.frames import read_feeders
 from twin.analysis.loads import CaseLoads
+from twin.analysis.payments import payments_table
+from twin.datapack import read_yaml
 
 FEEDER_OF = {consumer: feeder for consumer, feeder, *_ in CONSUMERS}
 USED_KWH = {consumer: 100.0 * number for number, consumer in enumerate(FEEDER_OF, start=1)}
@@ -65,6 +68,15 @@ def made_run(metered_share=0.9, theft=0.0, unrecorded=0.0, devices=False, comple
         "system": arrow("system", system_rows(0, [20.0, 20.0, 30.0, 30.0], 1.0, 0.0)),
     }
     return FakeRun(tables, settings, {"months_complete": complete})
+
+
+def with_payments(run, subsidy_received=None, **paise):
+    """The run with bills of Rs 100 and a subsidy of Rs 60 each, and payments."""
+    asked = {} if subsidy_received is None else {"subsidy_received": subsidy_received}
+    run.scenario |= {"payments": asked, "seed": 3}
+    rows = run.tables["bills"].to_pylist()
+    money = {"total_paise": 10_000, "subsidy_paise": 6_000} | paise
+    return run.replaced(bills=arrow("bills", [row | money for row in rows]))
 
 
 def parts_of(run):
@@ -112,6 +124,58 @@ def test_the_state_bills_the_share_that_its_consumers_show():
     assert state["billed"] == pytest.approx(90.0)
     assert state["meter_error"] == pytest.approx(10.0)
     assert [state[name] for name in ("loss_33kv", "loss_11kv", "loss_dt", "loss_lv")] == pytest.approx([4.0] * 4)
+
+
+def test_what_is_billed_is_taken_apart_by_what_comes_in(monkeypatch):
+    """All pay, the state pays half of its 60 in 160: CE = 130/160 in every area, whatever its BE."""
+    _everyone(monkeypatch, {"late": 0.0, "partly": 0.0, "never": 0.0})
+    found, rows = parts_of(with_payments(made_run(0.9), subsidy_received=0.5))
+    for area, parts in found.items():
+        be, ce = parts["billed"] / parts["input"], 130 / 160
+        loss = sum(v for name, v in parts.items() if name not in ("input", "billed", "collected", "over_collected"))
+        assert loss / parts["input"] == pytest.approx((1 - be) + be * (1 - ce), rel=1e-9), area
+        assert loss / parts["input"] == pytest.approx(1 - be * ce, rel=1e-9), area
+        assert parts["over_collected"] == 0.0
+    assert any(row["part"] == "collected" for row in rows)
+
+
+def test_parts_add_up_and_the_cap_is_a_part_of_its_own(monkeypatch):
+    """Half pay late: where more of the month before comes in than of this month goes out, CE passes 1."""
+    _everyone(monkeypatch, {"late": 0.5, "partly": 0.1, "never": 0.05})
+    found, _ = parts_of(with_payments(made_run(0.87, theft=0.05, unrecorded=0.01, devices=True, jitter=0.03)))
+    for area, parts in found.items():
+        whole = sum(value for part, value in parts.items() if part not in ("input", "billed"))
+        assert whole == pytest.approx(parts["input"], rel=1e-9), area
+        assert parts["collected"] <= parts["billed"] * (1 + 1e-12)
+        assert parts["over_collected"] == pytest.approx(max(-parts["uncollected"], 0.0), abs=1e-12)
+    over = [parts["over_collected"] for parts in found.values()]
+    assert max(over) > 0.0
+    assert min(over) == 0.0
+
+
+def _everyone(monkeypatch, habits):
+    """All consumers of all categories have these habits."""
+    data = dict(read_yaml("collection"))
+    data |= {"prepaid": habits, "categories": dict.fromkeys(data["categories"], habits)}
+    monkeypatch.setattr("twin.analysis.payments.load_collection", lambda: parse_collection(data))
+
+
+def test_payments_say_nothing_of_less_than_a_month_and_nothing_unasked():
+    for run in (with_payments(made_run(complete=False)), made_run()):
+        assert payments_table(run, read_experiment(run), read_feeders(run)).num_rows == 0
+
+
+def test_table_payments_by_area_and_category():
+    """Ten kutir_jyoti homes stand behind each of consumers 13 and 15, and 10 is itself; all bills are alike."""
+    run = with_payments(made_run())
+    rows = payments_table(run, read_experiment(run), read_feeders(run)).to_pylist()
+    state = {row["category"]: row for row in rows if row["area"] == "state"}
+    assert state["kutir_jyoti"]["consumers"] == 21
+    assert state["kutir_jyoti"]["billed_inr"] == pytest.approx(21 * 160)
+    assert state["kutir_jyoti"]["due_inr"] == pytest.approx(21 * 100)
+    assert state["kutir_jyoti"]["subsidy_received_inr"] == pytest.approx(21 * 60)
+    assert {row["category"] for row in rows if row["area"] == "district:Sheohar"} >= {"kutir_jyoti", "ds1", "nds2"}
+    assert {row["month"] for row in rows} == {DAY.replace(day=1)}
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.03])

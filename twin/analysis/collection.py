@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 
 from twin import datapack
 from twin.errors import DataPackError, Problem
@@ -48,7 +48,9 @@ class Collection(_Part):
     subsidy_received: Share
     district_factor: Annotated[float, Field(ge=0)]
     districts: Mapping[str, Annotated[float, Field(ge=0)]]
+    prepaid_categories: Annotated[tuple[str, ...], Strict(False)]
     prepaid: Habits
+    """Of smart meters in ``prepaid_categories``."""
     categories: Mapping[str, Habits]
 
 
@@ -64,7 +66,7 @@ def load_collection() -> Collection:
     return parse_collection(datapack.read_yaml("collection"))
 
 
-def parse_collection(data: Any) -> Collection:
+def parse_collection(data: dict[str, Any]) -> Collection:
     """Collection habits from parsed YAML, checked against categories and districts; raises as `load_collection`."""
     try:
         collection = Collection.model_validate(data)
@@ -85,6 +87,8 @@ def _inconsistencies(collection: Collection) -> Iterator[tuple[str, str]]:
     districts = {row["name"] for row in datapack.read_records("districts")}
     for name in sorted(collection.districts.keys() - districts):
         yield "districts", f"there is no district '{name}'"
+    for name in sorted(set(collection.prepaid_categories) - known):
+        yield "prepaid_categories", f"category '{name}' does not exist"
     highest = max((collection.district_factor, *collection.districts.values()))
     for name, habits in (("prepaid", collection.prepaid), *collection.categories.items()):
         if (whole := highest * (habits.late + habits.partly + habits.never)) > 1.0:
@@ -94,13 +98,14 @@ def _inconsistencies(collection: Collection) -> Iterator[tuple[str, str]]:
 def habit_shares(collection: Collection, category: NDArray, district: NDArray, smart: NDArray) -> NDArray[np.float64]:
     """Shares (never, partly, late) of each consumer's bills, shape (n, 3).
 
-    ``category`` and ``district`` are names, ``smart`` whether the meter is a smart (prepaid) one; shape (n,).
+    ``category`` and ``district`` are names, ``smart`` whether the meter is a smart one; shape (n,).
     """
     names, code = np.unique(category.astype(str), return_inverse=True)
     table = np.array([_row(collection.categories[str(name)]) for name in names])
     places, place = np.unique(district.astype(str), return_inverse=True)
     factor = np.array([collection.districts.get(str(name), collection.district_factor) for name in places])
-    shares = np.where(smart[:, None].astype(bool), _row(collection.prepaid), table[code])
+    in_advance = np.array([str(name) in collection.prepaid_categories for name in names])[code] & smart.astype(bool)
+    shares = np.where(in_advance[:, None], _row(collection.prepaid), table[code])
     return np.asarray(shares * factor[place][:, None], np.float64)
 
 
