@@ -67,12 +67,18 @@ def test_every_figure_outside_its_range_has_a_sentence_and_those_inside_are_name
     lines = [str(line).replace(NBSP, " ") for line in figure.help]
     missed = [line for line in lines if line.startswith("Missed: ")]
     near = [line for line in lines if line.startswith("Within the limit, outside the published range: ")]
-    assert len(missed) == 1
-    assert "Homes within 125 kWh: the twin gives 14.9 million, below the published 16.8 million" in missed[0]
-    assert [line.split(": ")[1] for line in near] == ["AT&C loss, state", "Later 2025 record"]
+    assert [line.split(": ")[1] for line in missed] == ["AT&C loss, state", "Homes within 125 kWh"]
+    assert "Homes within 125 kWh: the twin gives 14.9 million, below the published 16.8 million" in missed[1]
+    assert [line.split(": ")[1] for line in near] == ["Later 2025 record"]
     assert all("Likely cause" in line or "No cause is known." in line for line in missed + near)
     assert lines[-1].endswith("inside the published range.")
-    assert figure.title.replace(NBSP, " ") == "6 of 7 published figures lie within 10 % or 1 h"
+    assert figure.title.replace(NBSP, " ") == (
+        "5 of 7 published figures lie within their limits: 2 of 2 fitted, 3 of 5 held out"
+    )
+    limits = {row[0]: row[7] for row in figure.table.rows}
+    assert limits["AT&C loss state"].replace(NBSP, " ") == "0.5 points"
+    assert limits["Hour of the peak"].replace(NBSP, " ") == "1 h"
+    assert limits["Later 2025 record"].replace(NBSP, " ") == "10 %"
 
 
 def test_hours_are_read_as_clock_times(facts: Facts) -> None:

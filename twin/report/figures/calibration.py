@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from twin.analysis.calibration import is_met
-from twin.datapack import threshold
+from twin.analysis.calibration import is_met, tolerance
 from twin.report import numbers
 from twin.report.catalogue import clean, wrapped_label
 from twin.report.causes import cause, side
@@ -31,10 +30,10 @@ def build(facts: Facts) -> base.Figure | None:
     difference = [row for row in rows if row["unit"] in BY_DIFFERENCE]
     misses = [row for row in rows if not is_met(row)]
     charts = [_chart(facts, part, form) for part, form in ((relative, True), (difference, False)) if part]
-    names = ("quantity", "period", "unit", "published", "twin", "sampling", "use", "verdict", "confidence")
+    names = ("quantity", "period", "unit", "published", "twin", "sampling", "use", "own_limit", "verdict", "confidence")
     return base.Figure(
         number="11",
-        title=facts.t.text("fig11.title", met=len(rows) - len(misses), all=len(rows), limit=_limit(facts)),
+        title=_title(facts, rows),
         subtitle=facts.t.text("fig11.subtitle", area=facts.area_name("state")),
         alt=facts.t.text(
             "fig11.alt", all=len(rows), misses="; ".join(_name(facts, r) for r in misses) or facts.t.text("value.none")
@@ -64,9 +63,18 @@ CSV = (
 )  # fmt: skip
 
 
-def _limit(facts: Facts) -> str:
-    percent, hours = 100 * threshold("calibration_within"), threshold("calibration_hour_within")
-    return facts.t.text("fig11.limit", percent=f"{percent:g}", hours=f"{hours:g}")
+def _title(facts: Facts, rows: Sequence[Row]) -> str:
+    """How many lie within their limits, fitted and held out apart: only those held out test the twin."""
+    counts: dict[str, int] = {}
+    for name, fitted in (("fitted", True), ("held_out", False)):
+        those = [row for row in rows if row["fitted"] is fitted]
+        counts |= {name: len(those), f"{name}_met": sum(is_met(row) for row in those)}
+    return facts.t.text("fig11.title", met=sum(is_met(row) for row in rows), all=len(rows), **counts)
+
+
+def _limit(facts: Facts, row: Row) -> str:
+    limit, kind = tolerance(row)
+    return facts.t.text(f"fig11.limit.{kind}", limit=f"{100 * limit if kind == 'relative' else limit:g}")
 
 
 def _middle(row: Row) -> float:
@@ -193,6 +201,7 @@ def _line(facts: Facts, row: Row) -> tuple[str, ...]:
         shown(row, row["value"], _decimals(row)),
         numbers.span(row["low"], row["high"], _decimals(row)) if sampled else facts.t.text("value.not_estimated"),
         facts.t.text("use.fitted" if row["fitted"] else "use.held_out"),
+        _limit(facts, row),
         facts.t.text("calibration.met" if is_met(row) else "calibration.missed"),
         facts.t.name("confidence", row["confidence"]),
     )
