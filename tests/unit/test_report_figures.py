@@ -72,9 +72,7 @@ def test_every_figure_outside_its_range_has_a_sentence_and_those_inside_are_name
     assert [line.split(": ")[1] for line in near] == ["Later 2025 record"]
     assert all("Likely cause" in line or "No cause is known." in line for line in missed + near)
     assert lines[-1].endswith("inside the published range.")
-    assert figure.title.replace(NBSP, " ") == (
-        "5 of 7 published figures lie within their limits: 2 of 2 fitted, 3 of 5 held out"
-    )
+    assert figure.title.replace(NBSP, " ") == ("Figures within limits: 2 of 2 fitted, 3 of 5 held out")
     limits = {row[0]: row[7] for row in figure.table.rows}
     assert limits["AT&C loss state"].replace(NBSP, " ") == "0.5 points"
     assert limits["Hour of the peak"].replace(NBSP, " ") == "1 h"

@@ -69,7 +69,7 @@ def _title(facts: Facts, rows: Sequence[Row]) -> str:
     for name, fitted in (("fitted", True), ("held_out", False)):
         those = [row for row in rows if row["fitted"] is fitted]
         counts |= {name: len(those), f"{name}_met": sum(is_met(row) for row in those)}
-    return facts.t.text("fig11.title", met=sum(is_met(row) for row in rows), all=len(rows), **counts)
+    return facts.t.text("fig11.title", **counts)
 
 
 def _limit(facts: Facts, row: Row) -> str:
