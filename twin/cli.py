@@ -98,12 +98,15 @@ def validate(
     """Check scenario files and list all problems of all of them."""
     from twin.errors import InputError, Problem
     from twin.scenario.load import load_scenario
+    from twin.simulation.meter_variants import check_models
     from twin.simulation.replicate import check_weather
 
     problems: list[Problem] = []
     for path in scenarios:
         try:
-            check_weather(load_scenario(path, tuple(overrides or ())))
+            scenario = load_scenario(path, tuple(overrides or ()))
+            check_weather(scenario)
+            check_models(scenario)
             OUT.print(f"{path}: ok", highlight=False, markup=False)
         except InputError as error:
             problems += error.problems

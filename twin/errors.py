@@ -47,6 +47,10 @@ class DataPackError(InputError):
     """A table of the data pack (or a user's addition to it) is malformed."""
 
 
+class ModelError(InputError):
+    """A function that a user registered as a model of meters cannot be used."""
+
+
 class RunFolderError(InputError):
     """The output folder cannot be used as asked: not empty, another run's, or not a run."""
 

@@ -33,6 +33,7 @@ from twin.scenario import Scenario, dump_resolved, scenario_hash
 from twin.scenario.experiment import PILOT
 from twin.simulation.engine import Engine
 from twin.simulation.manifest import Manifest, Stopwatch, Usage, process_usage
+from twin.simulation.meter_variants import check_models
 from twin.simulation.predict import comparison, measured_numbers, predicted_numbers, prediction
 from twin.simulation.prepare import Prepared, Workers, prepare, wanted_tables
 from twin.simulation.price_tables import group_weights, prices_table
@@ -85,6 +86,7 @@ def run_scenario(scenario: Scenario, options: RunOptions | None = None, console:
     options = options or RunOptions()
     began, before = time.perf_counter(), process_usage()
     check_weather(scenario)
+    check_models(scenario)
     identity = scenario_hash(scenario)
     out = options.out or default_out(scenario.name)
     folder = claim(out, identity, resume=options.resume, shards=options.shards)
@@ -310,6 +312,7 @@ def headline(run: Run) -> list[str]:
 def predict(scenario: Scenario, shards: int | None = None, fleets: int | None = None) -> dict[str, str]:
     """Time, memory and output that a run of this scenario will take, from its counts and stored rates."""
     check_weather(scenario)
+    check_models(scenario)
     return prediction(scenario, Workers(shards or os.cpu_count() or 1, fleets))
 
 

@@ -52,7 +52,16 @@ class _Count(_Number):
     value: Annotated[int, Field(gt=0)]
 
 
-class Metrology(_Part):
+class _Replaceable(_Part):
+    """A section whose model a user's function may replace: `twin.meters.variants`."""
+
+    model: str | None = None
+    """Name of the registered function; None: the built-in model."""
+    numbers: dict[str, _Number] = {}
+    """What the function takes, by name."""
+
+
+class Metrology(_Replaceable):
     """Errors and starting current: `twin.meters.metrology`."""
 
     accuracy_class: _Positive
@@ -75,7 +84,7 @@ class Register(_Part):
     rollover_kwh: _Count
 
 
-class Clock(_Part):
+class Clock(_Replaceable):
     """Crystal, battery and synchronisation: `twin.meters.clock`."""
 
     crystal_sd_ppm: _NotNegative
@@ -149,7 +158,7 @@ class LoadLimit(_Part):
     calm_s: _Count
 
 
-class Failure(_Part):
+class Failure(_Replaceable):
     """Infant, random and wear-out failures, and repair: `twin.meters.failure`."""
 
     infant_share: _Share
@@ -215,6 +224,7 @@ class Datasheet(NamedTuple):
     role: str
     """smart, system or legacy."""
     model: Model
+    file: Traversable
 
 
 Params = TypeVar("Params", bound=tuple[Any, ...])
@@ -223,8 +233,8 @@ Params = TypeVar("Params", bound=tuple[Any, ...])
 class Catalogue:
     """All types of meter; a type's code is its position."""
 
-    def __init__(self, sheets: list[Datasheet]) -> None:
-        self.sheets = sheets
+    def __init__(self, sheets: list[Datasheet], parts: list[Traversable]) -> None:
+        self.sheets, self.parts = sheets, parts
         self.names = [sheet.name for sheet in sheets]
 
     def __len__(self) -> int:
@@ -269,6 +279,9 @@ class Catalogue:
                 for field, number in content or () if not isinstance(content, int) else ():
                     if isinstance(number, _Number):
                         yield f"{sheet.name}.{section.rstrip('_')}.{field}", number.value, number.source
+                    elif isinstance(number, dict):
+                        for name, own in number.items():
+                            yield f"{sheet.name}.{section}.{name}", own.value, own.source
 
 
 @lru_cache(maxsize=1)
@@ -286,14 +299,15 @@ def read_catalogue(folder: Traversable) -> Catalogue:
         With every problem of every file.
     """
     problems: list[Problem] = []
-    parts = {_stem(entry): _read(entry, problems) for entry in _yaml_files(folder.joinpath("parts"))}
+    files_of_parts = _yaml_files(folder.joinpath("parts"))
+    parts = {_stem(entry): _read(entry, problems) for entry in files_of_parts}
     sheets: list[Datasheet] = []
     for below, role in FOLDERS.items():
         for entry in _yaml_files(folder.joinpath(below) if below else folder):
             sheets += _sheets(entry, role, parts, problems)
     if problems:
         raise DataPackError(problems)
-    return Catalogue(sheets)
+    return Catalogue(sheets, files_of_parts)
 
 
 def _yaml_files(folder: Traversable) -> list[Traversable]:
@@ -337,7 +351,7 @@ def _sheets(
     for name, given in content.models.items():
         merged = _with_parts(entry, f"models.{name}", given, parts, problems)
         try:
-            sheets.append(Datasheet(f"{_stem(entry)}.{name}", _stem(entry), role, Model.model_validate(merged)))
+            sheets.append(Datasheet(f"{_stem(entry)}.{name}", _stem(entry), role, Model.model_validate(merged), entry))
         except ValidationError as error:
             problems += _problems(entry, f"models.{name}", error)
     return sheets

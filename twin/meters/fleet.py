@@ -94,6 +94,23 @@ class DayContext(NamedTuple):
     breakdown: Breakdown
 
 
+class Given(NamedTuple):
+    """What functions of a user's say in place of the built-in models (`twin.meters.variants`).
+
+    Which types of meter have one, shape (n_types,), and its answers for all their meters, in the meters' order.
+    """
+
+    has_chance: NDArray[np.bool_]
+    chance: NDArray[np.float64]
+    """To fail within the day."""
+    has_ppm: NDArray[np.bool_]
+    ppm: NDArray[np.float64]
+    """Rate of the clock. [ppm]"""
+    has_kwh: NDArray[np.bool_]
+    kwh: NDArray[np.float64]
+    """Recorded energy by true zone, shape (k, n_zones). [kWh]"""
+
+
 class DayOut(NamedTuple):
     """What a day did to the devices, shape (n,)."""
 
@@ -112,11 +129,15 @@ USED, METERED, ERROR, THEFT, UNRECORDED = range(len(LEDGER))
 
 @nb.njit(cache=True, error_model="numpy")
 def advance_fleet(
-    fleet: Fleet, state: FleetState, params: FleetParams, place: Places, today: DayContext, out: DayOut
+    fleet: Fleet, state: FleetState, params: FleetParams, place: Places, today: DayContext, given: Given, out: DayOut
 ) -> None:
     """A day passes: meters fail or are swapped, clocks drift and are set, profiles come in and are fetched."""
+    chances = rates = 0
     for i in range(len(fleet.ids)):
         k = fleet.kind[i]
+        chance_at, rate_at = chances, rates
+        chances += given.has_chance[k]
+        rates += given.has_ppm[k]
         out.arrival_h[i], out.fetched[i], out.lost[i] = np.inf, 0, 0
         out.failed[i], out.clock_set[i] = False, False
         if state.swap_day[i] == today.day:
@@ -124,7 +145,10 @@ def advance_fleet(
         if state.swap_day[i] > today.day:
             continue
         age = (today.day - state.installed_day[i]) / YEAR_DAYS
-        chance = fails_within(age, age + 1.0 / YEAR_DAYS, fleet.frailty[i], today.stress, k, params.failure)
+        if given.has_chance[k]:
+            chance = given.chance[chance_at]
+        else:
+            chance = fails_within(age, age + 1.0 / YEAR_DAYS, fleet.frailty[i], today.stress, k, params.failure)
         if fails_on(today.seed, fleet.ids[i], today.day, chance):
             out.failed[i] = True
             wait = repair_days(today.seed, fleet.ids[i], today.day, k, params.failure)
@@ -132,19 +156,26 @@ def advance_fleet(
             continue
         if fleet.hops[i] == 0:
             continue
-        _communicate(i, k, age, fleet, state, params, today.square_k2[place.district[i]], today, out)
+        if given.has_ppm[k]:
+            ppm = given.ppm[rate_at]
+        else:
+            ppm = _rate_ppm(i, k, fleet, params.clock, today.square_k2[place.district[i]], age)
+        _communicate(i, k, ppm, fleet, state, params, today, out)
+
+
+@nb.njit(error_model="numpy")
+def _rate_ppm(i: int, k: int, fleet: Fleet, clock: ClockParams, square_k2: float, age: float) -> float:
+    return rate_ppm(
+        fleet.crystal_ppm[i], clock.parabola_ppm_per_k2[k], clock.residual_frac[k], square_k2,
+        clock.ageing_ppm_per_year[k], age,
+    )  # fmt: skip
 
 
 @nb.njit(error_model="numpy")
 def _communicate(
-    i: int, k: int, age: float, fleet: Fleet, state: FleetState, params: FleetParams, square_k2: float,
-    today: DayContext, out: DayOut,
-) -> None:  # fmt: skip
+    i: int, k: int, ppm: float, fleet: Fleet, state: FleetState, params: FleetParams, today: DayContext, out: DayOut
+) -> None:
     clock = params.clock
-    ppm = rate_ppm(
-        fleet.crystal_ppm[i], clock.parabola_ppm_per_k2[k], clock.residual_frac[k], square_k2,
-        clock.ageing_ppm_per_year[k], age,
-    )  # fmt: skip
     offset = advanced(state.clock_s[i], ppm, DAY_S, 0.0, True)
     arrived = arrival_h(
         today.seed, fleet.ids[i], fleet.gateway[i], today.day + 1, fleet.link[i], fleet.hops[i], k,
@@ -163,7 +194,7 @@ def _communicate(
 @nb.njit(cache=True, error_model="numpy")
 def record_energy(
     fleet: Fleet, state: FleetState, params: FleetParams, place: Places, today: DayContext, day: Stretches, days: float,
-    used_kwh: NDArray[np.float64], registers_kwh: NDArray[np.float64], ledger_kwh: NDArray[np.float64],
+    given: Given, used_kwh: NDArray[np.float64], registers_kwh: NDArray[np.float64], ledger_kwh: NDArray[np.float64],
     metered_kwh: NDArray[np.float64],
 ) -> None:  # fmt: skip
     """What the registers make of the energy used on a day.
@@ -182,7 +213,7 @@ def record_energy(
     metered_kwh : array, shape (n,)
         What each meter's display gained, overwritten. [kWh]
     """
-    n_zones = used_kwh.shape[1]
+    n_zones, given_rows = used_kwh.shape[1], 0
     through, recorded, moved = np.empty(n_zones), np.empty(n_zones), np.empty(n_zones)
     for i in range(len(fleet.ids)):
         line = ledger_kwh[place.dt[i]]
@@ -191,13 +222,21 @@ def record_energy(
             through[z] = fleet.through[i] * used_kwh[i, z]
             used += used_kwh[i, z]
             passed += through[z]
+        given_at = given_rows
+        given_rows += given.has_kwh[fleet.kind[i]]
         metered_kwh[i] = 0.0
         line[USED] += used
         line[THEFT] += used - passed
         if state.swap_day[i] > today.day:
             line[UNRECORDED] += passed
             continue
-        unrecorded = _record(i, fleet, state, params, today, place.district[i], day, days, through, recorded)
+        if given.has_kwh[fleet.kind[i]]:
+            unrecorded = 0.0
+            for z in range(n_zones):
+                recorded[z] = given.kwh[given_at, z]
+                unrecorded += through[z] if recorded[z] == 0.0 else 0.0
+        else:
+            unrecorded = _record(i, fleet, state, params, today, place.district[i], day, days, through, recorded)
         moved[:] = 0.0
         shift_zones(recorded, state.clock_s[i], day, moved)
         resolution, gained_wh, seen = params.resolution_wh[fleet.kind[i]], 0.0, 0.0
@@ -234,19 +273,25 @@ def _record(
 
 @nb.njit(cache=True, error_model="numpy")
 def settled_clocks(
-    fleet: Fleet, params: FleetParams, installed_day: NDArray[np.int32], day: int, square_k2: float,
+    fleet: Fleet, params: FleetParams, installed_day: NDArray[np.int32], day: int, square_k2: float, given: Given,
     out: NDArray[np.float32],
 ) -> None:  # fmt: skip
-    """Offsets of clocks that have drifted since they were installed and were set at each threshold. [s]"""
+    """Offsets of clocks that have drifted since they were installed and were set at each threshold. [s]
+
+    ``given`` holds their mean rates, where functions of a user's say them.
+    """
+    rates = 0
     for i in range(len(fleet.ids)):
         k, age = fleet.kind[i], day - installed_day[i]
+        rate_at = rates
+        rates += given.has_ppm[k]
         out[i] = 0.0
         if fleet.hops[i] == 0:
             continue
-        ppm = rate_ppm(
-            fleet.crystal_ppm[i], params.clock.parabola_ppm_per_k2[k], params.clock.residual_frac[k], square_k2,
-            params.clock.ageing_ppm_per_year[k], 0.5 * age / YEAR_DAYS,
-        )  # fmt: skip
+        if given.has_ppm[k]:
+            ppm = given.ppm[rate_at]
+        else:
+            ppm = _rate_ppm(i, k, fleet, params.clock, square_k2, 0.5 * age / YEAR_DAYS)
         drift = 1e-6 * ppm * DAY_S * age
         threshold = params.clock.sync_threshold_s[k]
         out[i] = drift - threshold * np.trunc(drift / threshold)
@@ -254,15 +299,22 @@ def settled_clocks(
 
 @nb.njit(cache=True, error_model="numpy")
 def settled_swaps(
-    seed: int, fleet: Fleet, params: FailureParams, installed_day: NDArray[np.int32], day: int, out: NDArray[np.int32]
-) -> None:
+    seed: int, fleet: Fleet, params: FailureParams, installed_day: NDArray[np.int32], day: int, given: Given,
+    out: NDArray[np.int32],
+) -> None:  # fmt: skip
     """First day with a new meter of those that a run finds failed: failures of a day times mean days to a swap."""
+    chances = 0
     for i in range(len(fleet.ids)):
         k = fleet.kind[i]
+        chance_at = chances
+        chances += given.has_chance[k]
         age = (day - installed_day[i]) / YEAR_DAYS
         key = key64(seed, Stream.METER_REPAIR, fleet.ids[i])
         mean_days = 1.0 + params.repair_median_days[k] * np.exp(0.5 * params.repair_log_sd[k] ** 2)
-        chance = fails_within(age, age + 1.0 / YEAR_DAYS, fleet.frailty[i], 1.0, k, params) * mean_days
+        if given.has_chance[k]:
+            chance = given.chance[chance_at] * mean_days
+        else:
+            chance = fails_within(age, age + 1.0 / YEAR_DAYS, fleet.frailty[i], 1.0, k, params) * mean_days
         out[i] = day + 1 + int(mean_days * uniform(key, 1)) if uniform(key, 0) < chance else installed_day[i]
 
 

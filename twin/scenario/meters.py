@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StringConstraints
 
 from twin.scenario import names
 from twin.scenario.parts import Many, Section
@@ -32,6 +32,10 @@ class Command(Section):
     jitter_s: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     within_h: Annotated[float, Field(gt=0, le=240)] = 24.0
     """A meter that is not reached is tried again for so long. Firmware has a time of its own in the data pack."""
+
+
+Module = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
+"""A Python module by its dotted name."""
 
 
 class GatewayFailure(Section):

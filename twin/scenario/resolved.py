@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 from datetime import date
 from pathlib import Path
@@ -35,7 +36,8 @@ def dump_resolved(scenario: Scenario) -> str:
 def scenario_hash(scenario: Scenario) -> str:
     """SHA-256 of everything that decides results: of two scenarios with equal hashes one may resume the other's run.
 
-    A file that the scenario names (weather, a network, its mapping, profiles) counts by its content, not by its path.
+    A file that the scenario names (weather, a network, its mapping, profiles), or a module of models, counts by its
+    content, not by its path.
 
     Raises
     ------
@@ -48,6 +50,7 @@ def scenario_hash(scenario: Scenario) -> str:
     _by_content(data["grid"], "network")
     _by_content(data["grid"].get("mapping", {}), "file")
     _by_content(data.get("demand", {}), "profiles")
+    data["meters"]["models"] = [_module_hash(name) for name in data["meters"]["models"]]
     text = json.dumps(data, ensure_ascii=True, separators=(",", ":"), default=_iso)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
@@ -56,6 +59,14 @@ def _by_content(section: dict[str, Any], key: str) -> None:
     """Put the hash of a file in the place of its path, if there is one."""
     if key in section:
         section[key] = hashlib.sha256(Path(section[key]).read_bytes()).hexdigest()
+
+
+def _module_hash(name: str) -> str:
+    """The hash of a module's file; of one without a file that can be found, its name."""
+    found = importlib.util.find_spec(name)
+    if found is None or found.origin is None or not Path(found.origin).is_file():
+        return name
+    return hashlib.sha256(Path(found.origin).read_bytes()).hexdigest()
 
 
 def _plain(value: Any) -> Any:

@@ -26,7 +26,7 @@ from twin.scenario import names, sweeps
 from twin.scenario.arms import Arm
 from twin.scenario.experiment import PILOT, Experiment
 from twin.scenario.grid import Demand, Grid
-from twin.scenario.meters import Command, GatewayFailure
+from twin.scenario.meters import Command, GatewayFailure, Module
 from twin.scenario.parts import FrozenDict, Many, Name, Section
 from twin.scenario.yaml_text import shown
 from twin.units import MINUTES_PER_DAY
@@ -112,6 +112,8 @@ class Meters(Section):
     commands: Annotated[tuple[Command, ...], Many] = ()
     """Campaigns of the head-end; they need devices."""
     gateway_failure: GatewayFailure | None = None
+    models: Annotated[tuple[Module, ...], Many] = ()
+    """Modules of the user's that register models of meters (``docs/meters.md``); every worker imports them."""
 
     @model_validator(mode="after")
     def _devices(self) -> Meters:

@@ -34,6 +34,7 @@ from twin.streams import Stream, uniforms
 if TYPE_CHECKING:
     from twin.meters.datasheets import Catalogue
     from twin.meters.fleet import DayContext, FleetParams
+    from twin.simulation.meter_variants import UserModels
 
 HOURS = 24.0
 FEEDER_ENTITIES = -(2**40)
@@ -57,8 +58,9 @@ class SystemMeters:
 
     def __init__(
         self, seed: int, entity: NDArray[np.int64], rating_kva: NDArray[np.float64], district: NDArray[np.int64],
-        types: Catalogue, params: FleetParams,
+        types: Catalogue, params: FleetParams, models: UserModels,
     ) -> None:  # fmt: skip
+        self.models = models
         spec = read_yaml("meter_fleet")
         self.seed, self.params, self.district, self.entity = seed, params, district, entity
         self.kind = np.full(len(entity), types.code("ct_operated", "ct_operated"), np.uint8)
@@ -79,6 +81,12 @@ class SystemMeters:
         age = self.age_years + (today.day - first_day) / YEAR_DAYS
         fixed = self.errors[:, GAIN] + 0.1 * self.errors[:, PHASE] * self.tan_phi
         fixed += self.errors[:, TEMPERATURE] * rise + self.errors[:, AGEING] * age
+        for asked in self.models.asked["metrology"]:
+            if (self.kind == asked.code).all():
+                return asked.variant(
+                    (len(sent_kwh), 1), sent_kwh[:, None], np.array([HOURS]), self.rated_kw,
+                    np.full(len(sent_kwh), self.tan_phi), self.errors, age, rise[:, None], asked.numbers,
+                )[:, 0]  # fmt: skip
         starting = self.params.metrology.starting_current_frac[self.kind]
         out = np.empty(len(sent_kwh))
         recorded_many_kwh(sent_kwh, HOURS, self.rated_kw, starting, fixed, self.errors[:, LOW_LOAD], out)
@@ -94,12 +102,14 @@ class SystemMeters:
         return np.isfinite(out)
 
 
-def feeder_meters(seed: int, population: Population, types: Catalogue, params: FleetParams) -> SystemMeters:
+def feeder_meters(
+    seed: int, population: Population, types: Catalogue, params: FleetParams, models: UserModels
+) -> SystemMeters:
     """The meters at the heads of a shard's feeders, every one of which has one."""
     parts = population.feeders
     entity = FEEDER_ENTITIES - np.array([part.feeder for part in parts], np.int64)
     rating = np.array([part.rating_kva.sum() for part in parts], np.float64)
-    return SystemMeters(seed, entity, rating, feeder_districts(population), types, params)
+    return SystemMeters(seed, entity, rating, feeder_districts(population), types, params, models)
 
 
 def feeder_districts(population: Population) -> NDArray[np.int64]:
@@ -115,14 +125,17 @@ class DtMeters(SystemMeters):
     """Columns of a shard's DT meters, shape (n_dts,) each; not every DT has one."""
 
     def __init__(
-        self, seed: int, population: Population, dt_of: NDArray[np.int32], types: Catalogue, params: FleetParams
-    ) -> None:
+        self, seed: int, population: Population, dt_of: NDArray[np.int32], types: Catalogue, params: FleetParams,
+        models: UserModels,
+    ) -> None:  # fmt: skip
         spec, parts = read_yaml("meter_fleet"), population.feeders
         self.dt_id = np.concatenate([np.zeros(0, np.int64), *(part.dt_id for part in parts)])
         rating = np.concatenate([np.zeros(0), *(part.rating_kva for part in parts)])
         per_feeder = np.array([len(part.dt_id) for part in parts], np.int64)
         district = np.repeat(feeder_districts(population), per_feeder)
-        super().__init__(seed, -1 - self.dt_id, rating, district, types, params)  # consumers' ids are not negative
+        super().__init__(
+            seed, -1 - self.dt_id, rating, district, types, params, models
+        )  # consumers' ids are not negative
         self.there = uniforms(seed, Stream.METER_TYPE, self.entity) < spec["dt_meter_share"]["value"]
         self.mapped_dt = mapped_dts(seed, population, dt_of, float(spec["wrong_mapping_share"]["value"]))
 

@@ -19,6 +19,7 @@ from twin.datapack import categories, read_yaml
 from twin.demand.weather import DAY_STEPS, PAD, Weather, day_number
 from twin.errors import DataPackError, Problem
 from twin.grid.settings import synthesis
+from twin.meters import variants
 from twin.meters.clock import ClockParams, draw_crystals, stretches_of
 from twin.meters.communication import DAY_H, NO_BREAKDOWN, Breakdown, CommunicationParams, draw_links
 from twin.meters.datasheets import Catalogue, catalogue
@@ -46,6 +47,7 @@ from twin.scenario.names import BY_DISTRICT
 from twin.simulation.dt_meters import DtMeters, Mapped, feeder_meters
 from twin.simulation.meter_commands import CommandDay, Commands
 from twin.simulation.meter_estimates import Estimates
+from twin.simulation.meter_variants import UserModels
 from twin.simulation.population import Population
 from twin.streams import Stream, uniforms
 from twin.units import LV_BASE_V, LV_NOMINAL_PU
@@ -54,7 +56,8 @@ if TYPE_CHECKING:
     from twin.simulation.replicate import ReplicateWorld
 
 NOMINAL_V = LV_BASE_V * LV_NOMINAL_PU
-STATE_COLUMNS = 4
+MEAN_AGE_SHARE = 0.5
+"""A clock's mean rate since it was put up is that at half its age, since it changes evenly with age."""
 SMART, STATIC, ELECTROMECHANICAL = "smart", "static", "electromechanical"
 
 
@@ -98,8 +101,10 @@ class MeterDevices:
         self._zone_of_quarter = np.repeat(world.plan.zones.zone_of_step, DAY_STEPS // world.plan.steps)
         kind = meter_types(world, self.types)
         self.fleet = _draw_fleet(world.seed, population, kind, self.types, self.params)
-        self.dt_meters = DtMeters(world.seed, population, self.place.dt, self.types, self.params)
-        self.feeder_meters = feeder_meters(world.seed, population, self.types, self.params)
+        variants.load(world.plan.scenario.meters.models)  # this process may not have imported them yet
+        self.models = UserModels(self.types, np.append(kind, self.types.code("ct_operated", "ct_operated")))
+        self.dt_meters = DtMeters(world.seed, population, self.place.dt, self.types, self.params, self.models)
+        self.feeder_meters = feeder_meters(world.seed, population, self.types, self.params, self.models)
         self.first_day = day_number(world.plan.dates[0])
         self.state: FleetState
         self.estimates = Estimates(self, len(world.plan.arms), world.plan.zones.n_zones)
@@ -125,9 +130,11 @@ class MeterDevices:
         """
         today, n = self.context(first), len(self.fleet.ids)
         installed = _installed(self.seed, self.fleet, self.types, today.day)
-        clock, swap = np.empty(n, np.float32), np.empty(n, np.int32)
-        settled_clocks(self.fleet, self.params, installed, today.day, float(today.square_k2.mean()), clock)
-        settled_swaps(np.uint64(self.seed), self.fleet, self.params.failure, installed, today.day, swap)
+        clock, swap, square_k2 = np.empty(n, np.float32), np.empty(n, np.int32), float(today.square_k2.mean())
+        everywhere = np.full(len(today.square_k2), square_k2)
+        given = self.models.state(self.fleet, self.place, installed, today.day, 1.0, everywhere, MEAN_AGE_SHARE)
+        settled_clocks(self.fleet, self.params, installed, today.day, square_k2, given, clock)
+        settled_swaps(np.uint64(self.seed), self.fleet, self.params.failure, installed, today.day, given, swap)
         registers = np.zeros_like(month_to_date)
         self.state = FleetState(installed, installed.copy(), np.zeros(n, np.float32), np.zeros(n, np.uint16))
         if first.day > 1:
@@ -174,7 +181,8 @@ class MeterDevices:
         today, n = self.context(date), len(self.fleet.ids)
         fetched, lost = np.empty(n, np.uint16), np.empty(n, np.uint16)
         out = DayOut(np.empty(n, np.float32), fetched, lost, np.empty(n, np.bool_), np.empty(n, np.bool_))
-        advance_fleet(self.fleet, self.state, self.params, self.place, today, out)
+        given = self.models.day(self.fleet, self.place, self.state.installed_day, today)
+        advance_fleet(self.fleet, self.state, self.params, self.place, today, given, out)
         counts = np.zeros((len(self.population.feeders) + 1, len(self.types), len(READS)), np.int64)
         count_reads(self.fleet, self.state, self.place, today.day, out, counts)
         is_read = np.where(self.fleet.hops > 0, np.isfinite(out.arrival_h), self.state.swap_day <= today.day)
@@ -196,9 +204,10 @@ class MeterDevices:
         state = FleetState._make(column[rows] for column in self.state)
         state = state._replace(clock_s=np.zeros(len(rows), np.float32))
         place = Places(self.place.district[rows], np.zeros(len(rows), np.int32), self.place.feeder[rows])
-        recorded = np.zeros(used_kwh.shape)
+        recorded, today = np.zeros(used_kwh.shape), self.context(date)
+        given = self.models.energy(fleet, place, state.installed_day, today, used_kwh, self.stretches.zone_hours)
         record_energy(
-            fleet, state, self.params, place, self.context(date), self.stretches, 1.0, used_kwh, recorded,
+            fleet, state, self.params, place, today, self.stretches, 1.0, given, used_kwh, recorded,
             np.zeros((1, len(LEDGER))), np.empty(len(rows)),
         )  # fmt: skip
         return np.divide(recorded, used_kwh, out=np.zeros_like(recorded), where=used_kwh > 0.0)
@@ -216,9 +225,11 @@ class MeterDevices:
         self, today: DayContext, days: float, used: NDArray[np.float64], registers: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         ledger, metered = np.zeros((self.population.n_dts + 1, len(LEDGER))), np.empty(len(used))
+        hours = self.stretches.zone_hours * days
+        given = self.models.energy(self.fleet, self.place, self.state.installed_day, today, used, hours)
         record_energy(
-            self.fleet, self.state, self.params, self.place, today, self.stretches, days, used, registers, ledger,
-            metered,
+            self.fleet, self.state, self.params, self.place, today, self.stretches, days, given, used, registers,
+            ledger, metered,
         )  # fmt: skip
         return ledger, metered
 
