@@ -1,7 +1,7 @@
 """Commands of a head-end in a run: who is addressed, when each is carried out, what the switches make of it.
 
 When a command reaches a meter hangs on no state, so that a day's switching is known before its networks are solved.
-Switches are a state by arm: prepaid wallets (which differ between arms) command the same ones.
+Switches are a state by arm (`twin.simulation.relays`): prepaid wallets, which differ between arms, command the same.
 """
 
 from __future__ import annotations
@@ -19,61 +19,20 @@ from twin.demand.weather import day_number
 from twin.meters.commands import HOUR_S, deliver, draw_addressed
 from twin.meters.communication import DAY_H
 from twin.meters.firmware import NEVER, NEW_FIRMWARE, FirmwareParams, campaign_days
-from twin.meters.relay import (
-    CLOSED,
-    LOAD_SWITCH_CLOSED,
-    LOAD_SWITCH_OPEN,
-    OPEN,
-    RelayParams,
-    RelayState,
-    operate,
-)
+from twin.meters.relay import CLOSED, LOAD_SWITCH_CLOSED, LOAD_SWITCH_OPEN, OPEN
 from twin.results.schema import arrow_schema
 from twin.simulation.shard_tables import named
 
 if TYPE_CHECKING:
     from twin.scenario.meters import Command
     from twin.simulation.meter_devices import MeterDevices
+    from twin.simulation.relays import Relays
 
 EXECUTED, NOT_REACHED, METER_FAILED, NO_SWITCH, SWITCH_FAILED = range(5)
 RESULTS = ("executed", "not_reached", "meter_failed", "no_switch", "switch_failed")
 WANTED = {"disconnect": OPEN, "connect": CLOSED}
 EVENTS = {"disconnect": LOAD_SWITCH_OPEN, "connect": LOAD_SWITCH_CLOSED, "firmware": NEW_FIRMWARE}
 """IS 15959 event that a meter logs when it has carried out a command."""
-
-
-class Relays:
-    """The load switches of a shard's meters under every arm."""
-
-    def __init__(self, devices: MeterDevices, n_arms: int) -> None:
-        shape = (n_arms, len(devices.fleet.ids))
-        self.devices, self.params = devices, devices.types.params(RelayParams, "relay")
-        self.has_switch = self.params.wear_cycles[devices.fleet.kind] > 0.0
-        self.state = RelayState(np.full(shape, CLOSED, np.uint8), np.zeros(shape, np.uint8), np.zeros(shape, np.uint32))
-
-    def command(self, arm: int, rows: NDArray[np.int64], wanted: int) -> NDArray[np.bool_]:
-        """Let some meters' switches open or close (`OPEN`, `CLOSED`); which stand as wanted afterwards, shape (k,).
-
-        A welded switch stays closed, and its consumer goes on drawing; a meter without a switch stays closed too.
-        """
-        fleet, done = self.devices.fleet, np.empty(len(rows), np.bool_)
-        state = RelayState._make(column[arm, rows] for column in self.state)
-        operate(
-            np.uint64(self.devices.seed), fleet.ids[rows], fleet.kind[rows], np.full(len(rows), wanted, np.uint8),
-            np.zeros(len(rows), np.bool_), self.params, state, done,
-        )  # fmt: skip
-        self.state.position[arm, rows], self.state.health[arm, rows] = state.position, state.health
-        self.state.cycles[arm, rows] = state.cycles
-        return done
-
-    def arrays(self) -> NDArray[np.float64]:
-        """For a checkpoint, shape (n_arms, n, 3)."""
-        return np.stack([np.asarray(column, np.float64) for column in self.state], axis=2)
-
-    def restore(self, array: NDArray[np.float64]) -> None:
-        """From a checkpoint's array."""
-        position, health, cycles = np.moveaxis(array, 2, 0)
-        self.state = RelayState(position.astype(np.uint8), health.astype(np.uint8), cycles.astype(np.uint32))
 
 
 @dataclass
@@ -119,10 +78,9 @@ class CommandDay:
 class Commands:
     """All campaigns of the scenario as they meet a shard's meters."""
 
-    def __init__(self, devices: MeterDevices, commands: tuple[Command, ...], n_arms: int) -> None:
-        self.devices = devices
+    def __init__(self, devices: MeterDevices, commands: tuple[Command, ...], relays: Relays) -> None:
+        self.devices, self.relays = devices, relays
         self.names: list[str] = [command.command for command in commands]
-        self.relays = Relays(devices, n_arms)
         self._campaigns = [self._open(number, command) for number, command in enumerate(commands)]
         self._today: CommandDay | None = None
 

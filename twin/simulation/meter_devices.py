@@ -49,6 +49,7 @@ from twin.simulation.meter_commands import CommandDay, Commands
 from twin.simulation.meter_estimates import Estimates
 from twin.simulation.meter_variants import UserModels
 from twin.simulation.population import Population
+from twin.simulation.relays import Relays
 from twin.streams import Stream, uniforms
 from twin.units import LV_BASE_V, LV_NOMINAL_PU
 
@@ -109,7 +110,8 @@ class MeterDevices:
         self.state: FleetState
         self.estimates = Estimates(self, len(world.plan.arms), world.plan.zones.n_zones)
         wanted = world.plan.scenario.meters.commands
-        self.commands = Commands(self, wanted, len(world.plan.arms)) if wanted else None
+        self.relays = Relays(self, len(world.plan.arms)) if wanted else None
+        self.commands = Commands(self, wanted, self.relays) if self.relays is not None and wanted else None
 
     @property
     def resolution_wh(self) -> NDArray[np.int64]:
@@ -145,8 +147,8 @@ class MeterDevices:
     def restore(self, arrays: dict[str, NDArray[np.float64]]) -> None:
         """From a checkpoint's arrays."""
         self.estimates.restore(arrays)
-        if self.commands is not None:
-            self.commands.relays.restore(arrays["relays"])
+        if self.relays is not None:
+            self.relays.restore(arrays["relays"])
         installed, swap, clock, waiting = arrays["devices"][0].T
         self.state = FleetState(
             installed.astype(np.int32), swap.astype(np.int32), clock.astype(np.float32), waiting.astype(np.uint16)
@@ -155,8 +157,8 @@ class MeterDevices:
     def arrays(self) -> dict[str, NDArray[np.float64]]:
         """For a checkpoint, consumers on the last axis but one: whole numbers and float32 fit into float64."""
         devices = np.column_stack([column.astype(np.float64) for column in self.state])[None]
-        commands = {} if self.commands is None else {"relays": self.commands.relays.arrays()}
-        return {"devices": devices} | self.estimates.arrays() | commands
+        relays = {} if self.relays is None else {"relays": self.relays.arrays()}
+        return {"devices": devices} | self.estimates.arrays() | relays
 
     def context(self, date: dt.date) -> DayContext:
         """What a day is like where the meters hang."""
