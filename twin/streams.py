@@ -73,6 +73,14 @@ class Stream(IntEnum):
     METER_AGE = 103
     GATEWAY = 104
     METER_MAPPING = 105
+    # interruptions of supply: keyed by replicate
+    OUTAGE_FEEDER = 110
+    OUTAGE_TRIP = 111
+    OUTAGE_PLANNED = 112
+    OUTAGE_RELIEF = 113
+    OUTAGE_SUBSTATION = 114
+    OUTAGE_FAULT = 115
+    OUTAGE_BURNOUT = 116
     # prepaid wallets: keyed by replicate
     WALLET_START = 120
     RECHARGE = 121

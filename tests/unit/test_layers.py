@@ -10,7 +10,7 @@ import twin
 
 ROOT = Path(twin.__file__).parent
 BASE = {"errors", "units", "streams", "datapack", "calibrated", "kernels", "kernel_cache", "hours"}
-MODELS = {"powerflow", "demand", "meters", "economics"}
+MODELS = {"powerflow", "demand", "meters", "economics", "outages"}
 TABLES = {"results", "analysis", "report"}
 
 MAY_IMPORT = {

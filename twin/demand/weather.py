@@ -79,6 +79,10 @@ class Weather(Protocol):
         """Weather of one local day."""
         ...
 
+    def storms(self, date: dt.date) -> NDArray[np.floating]:
+        """Start of a thunderstorm in every district, NaN without; known for any day. [h]"""
+        ...
+
 
 def saturation_hpa(temperature_c: NDArray[np.float64]) -> NDArray[np.float64]:
     """Saturation vapour pressure over water: Magnus' formula with Sonntag's (1990) constants. [hPa]"""
@@ -189,6 +193,10 @@ class GeneratedWeather:
         row = DailyWeather(*(field[k] for field in self._days))
         return row._replace(tmax_c=row.tmax_c + np.float32(rise), tmin_c=row.tmin_c + np.float32(rise))
 
+    def storms(self, date: dt.date) -> NDArray[np.floating]:
+        """Start of a thunderstorm in every district, NaN without. [h]"""
+        return self.daily(date).storm_h
+
     def _row(self, date: dt.date) -> int:
         k = (date - self._start).days
         if k < 2 or date.year > 2199:
@@ -240,6 +248,10 @@ class NormalWeather:
         today = around[2]
         dew = [around[k].dew_c for k in (1, 2, 3)]
         return _assemble(date, np.hstack(curves), dew, today.rain_mm, today.rain_mm * float(n_back), today.storm_h)
+
+    def storms(self, date: dt.date) -> NDArray[np.floating]:
+        """Normal weather has none."""
+        return _normal_extremes(date).storm_h
 
 
 def _normal_extremes(date: dt.date) -> DailyWeather:

@@ -109,8 +109,11 @@ class CsvWeather:
             vapour = np.minimum(vapour, saturation_hpa(outdoor))
         n_back = read_yaml("demand/weather")["recent_rain_days"]
         recent = np.sum([self._rain_mm(date - dt.timedelta(days=k)) for k in range(1, n_back + 1)], axis=0)
-        no_storm = np.full(len(outdoor), np.nan)
-        return finish_day(date, outdoor, vapour, self._rain_mm(date), recent, no_storm)
+        return finish_day(date, outdoor, vapour, self._rain_mm(date), recent, self.storms(date))
+
+    def storms(self, date: dt.date) -> NDArray[np.floating]:  # noqa: ARG002  # as other weather
+        """Files hold no storms."""
+        return np.full(len(places()), np.nan)
 
 
 Rows = dict[str, dict[dt.datetime, tuple[float, ...]]]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.powerflow.lv_tiles import OK, LvTiles, TileOut
-from twin.powerflow.radial import NodeLoads, equivalent_kw
+from twin.powerflow.radial import NodeLoads, RadialTree, equivalent_kw
 from twin.units import KW_PER_MW
 
 TIGHT_BELOW_PU, TIGHT_ABOVE_PASSES = 0.80, 8
@@ -80,6 +80,30 @@ def tree_shunts(
     np.add.at(g_pu, node_of_dt, lv.iron_kw / KW_PER_MW)
     np.add.at(b_pu, node_of_dt, -lv.magnetising_kvar / KW_PER_MW)
     return g_pu, b_pu
+
+
+def without_shunts(tree: RadialTree, lv: LvTiles, node_of_dt: NDArray[np.int32]) -> RadialTree:
+    """A feeder's tree without the shunts of its DTs: their no-load power is a load then (`add_no_load`)."""
+    g_pu, b_pu = tree_shunts(lv, node_of_dt, len(tree.parent))
+    return tree._replace(g_pu=tree.g_pu - g_pu, b_pu=tree.b_pu - b_pu)
+
+
+@nb.njit(cache=True, error_model="numpy")
+def add_no_load(lv: LvTiles, node_of_dt: NDArray[np.int32], share: NDArray[np.float64], loads: NodeLoads) -> None:
+    """Add iron and magnetising of DTs that are supplied for a share of each step, ``share`` [n_dt, steps].
+
+    They follow the voltage squared, which the law of a load's used part, ``1 + 2 x + x**2``, holds exactly.
+    """
+    for k in range(len(node_of_dt)):
+        i = node_of_dt[k]
+        for t in range(share.shape[1]):
+            square = share[k, t] * loads.v0_pu[i, t] * loads.v0_pu[i, t]
+            iron, magnetising = lv.iron_kw[k] * square, lv.magnetising_kvar[k] * square
+            loads.n_used[i, t] = _mean(loads.n_used[i, t], loads.used_kw[i, t], 2.0, iron)
+            loads.s[i, t] = _mean(loads.s[i, t], loads.used_kw[i, t], 1.0, iron)
+            loads.n_q[i, t] = _mean(loads.n_q[i, t], loads.q_kvar[i, t], 2.0, magnetising)
+            loads.used_kw[i, t] += iron
+            loads.q_kvar[i, t] += magnetising
 
 
 @nb.njit(cache=True, error_model="numpy")

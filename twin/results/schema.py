@@ -44,6 +44,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     "dt_meters": ("case", "date", "dt_id"),
     "feeder_meters": ("case", "date", "feeder_id"),
     "commands": ("case", "campaign", "consumer_id"),
+    "outages": ("case", "level", "entity_id", "began", "cause"),
+    "supply": ("case", "date", "feeder_id"),
     "estimates": ("case", "consumer_id", "period_start"),
     "losses": ("arm", "area", "part"),
     "atc": ("arm", "area", "part"),

@@ -27,6 +27,7 @@ from twin.scenario.arms import Arm
 from twin.scenario.experiment import PILOT, Experiment
 from twin.scenario.grid import Demand, Grid
 from twin.scenario.meters import Command, GatewayFailure, Module
+from twin.scenario.outages import Outages
 from twin.scenario.parts import FrozenDict, Many, Name, Section
 from twin.scenario.yaml_text import shown
 from twin.units import MINUTES_PER_DAY
@@ -191,6 +192,8 @@ class Scenario(Section):
     """What everyone pays unless an arm says otherwise: a file of ``twin/data/tariffs``."""
     payments: Payments | None = None
     """Left out: everything billed is taken for paid."""
+    outages: Outages | None = None
+    """Left out: supply is never interrupted."""
     experiment: Experiment
     sweep: Sweep = FrozenDict()
     """Values by dotted path; every combination is a sweep point."""
@@ -202,6 +205,14 @@ class Scenario(Section):
         if value is not None and "grid" in info.data and not info.data["grid"].is_own:
             what = "consumers of the state's grid are drawn from archetypes"
             raise names.refuse(what, "remove it, or give `grid.network` or `grid.simbench`")
+        return value
+
+    @field_validator("outages")
+    @classmethod
+    def _of_the_state(cls, value: Outages | None, info: ValidationInfo) -> Outages | None:
+        if value is not None and "grid" in info.data and info.data["grid"].is_own:
+            what = "interruptions are modelled on the state's feeders only"
+            raise names.refuse(what, "remove it, or use `grid.state`")
         return value
 
     @field_validator("sweep")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
-SWEEPABLE = ("experiment.arms", "experiment.parameters", "weather.heat_wave", "meters", "tariff")
+SWEEPABLE = ("experiment.arms", "experiment.parameters", "weather.heat_wave", "meters", "outages", "tariff")
 """Settings that may differ between sweep points: the points share the grid, the population and the time axis."""
 
 

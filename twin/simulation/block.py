@@ -18,6 +18,7 @@ from twin.simulation.harvest import DT_COLUMNS, feeder_failures, feeder_results,
 from twin.simulation.messages import N_Q, ArmAnswer, BlockQuestion, Failure, Only, Q
 from twin.simulation.population import FeederPart, Population
 from twin.simulation.spans import Levels
+from twin.simulation.supply import Supply, SupplyDay, add_lost, interrupt
 from twin.simulation.switching import Switches, Unserved, add_unserved, switch_off, switches_on
 from twin.units import MINUTES_PER_DAY
 
@@ -93,6 +94,8 @@ class BlockState:
     mean_field: bool
     switches: Switches | None = None
     """None where nobody is switched off on this day."""
+    supply: SupplyDay | None = None
+    """None where supply is never interrupted."""
     arms: list[ArmBlock] = field(default_factory=list)
     factors: dict[tuple[int, int], NDArray[np.float32]] = field(default_factory=dict)
     """Response of each arm, by the first row of its consumers: settled in the first round, then kept."""
@@ -105,7 +108,21 @@ class BlockState:
         block = BlockState(number, date, world, meters, world.day_tables(date), zones.on(date), False)
         block.arms = [solver.room(zones.n_zones) for _ in world.plan.arms]
         block.switches = switches_on(meters, date, len(world.plan.arms), solver.steps)
+        block.supply = world.outages.on(date) if world.outages is not None else None
         return block
+
+    def off_steps(self, arm: int, rows: slice) -> tuple[NDArray[np.int16], NDArray[np.int16]] | None:
+        """Steps [from, until) in which some consumers are switched off; None where none of them is."""
+        if self.switches is None:
+            return None
+        off_from, off_until = self.switches.off_from[arm, rows], self.switches.off_until[arm, rows]
+        return (off_from, off_until) if (off_until > off_from).any() else None
+
+    def supply_of(self, position: int, part: FeederPart) -> Supply | None:
+        """What a feeder's DTs have of the day; None where they are supplied without a break."""
+        if self.supply is None or self.world.outages is None:
+            return None
+        return self.world.outages.of_feeder(self.supply, position, part)
 
     @staticmethod
     def of_mean_field(world: ReplicateWorld, date: dt.date, weather: Weather, solver: BlockSolver) -> BlockState:
@@ -167,7 +184,7 @@ class BlockSolver:
 
     def _demand(
         self, block: BlockState, arm: int, part: FeederPart, dts: NDArray[np.bool_] | None,
-        unserved_kw: NDArray[np.float64],
+        unserved_kw: NDArray[np.float64], supply: Supply | None,
     ) -> NDArray[np.float32]:  # fmt: skip
         """Demand after response of a feeder; with ``dts``, shape (n_dt,), of the marked DTs only. [kW]
 
@@ -177,32 +194,36 @@ class BlockSolver:
         if dts is None:
             unserved_kw[:] = 0.0
             unserved = Unserved(unserved_kw[None], np.zeros(rows.stop - rows.start, np.int64))
-            return self.after_response(block, arm, rows, self.draw(block, rows), unserved)
+            return self.after_response(block, arm, rows, self.draw(block, rows), unserved, supply)
         kw = self.kw[: rows.stop - rows.start]
         with self.levels.measure("demand"):
             traits, groups = self.population.consumers.traits, part.net.lv.dt_consumer_ptr
             draw_some(traits, rows.start, groups, dts, not block.mean_field, block.day, kw)
-        return self.after_response(block, arm, rows, kw)
+        return self.after_response(block, arm, rows, kw, None, supply)
 
     def after_response(
-        self, block: BlockState, arm: int, rows: slice, kw: NDArray[np.float32], unserved: Unserved | None = None
-    ) -> NDArray[np.float32]:
-        """Demand of some consumers under an arm, of those switched off none; ``kw`` itself where the arm changes none.
+        self, block: BlockState, arm: int, rows: slice, kw: NDArray[np.float32], unserved: Unserved | None = None,
+        supply: Supply | None = None,
+    ) -> NDArray[np.float32]:  # fmt: skip
+        """Demand of some consumers under an arm, as far as they are switched on and supplied (``supply``).
 
-        What is kept from those switched off is added to ``unserved``.
+        It is ``kw`` itself where nothing changes it. What is kept from consumers is added to ``unserved``.
         """
         out = self._responded(block, arm, rows, kw)
-        if block.switches is None:
+        off = block.off_steps(arm, rows)
+        if off is None and supply is None:
             return out
-        off_from, off_until = (steps[arm, rows] for steps in block.switches)
-        if not (off_until > off_from).any():
-            return out
-        if unserved is not None:
-            add_unserved(out, off_from, off_until, unserved)
         if out is kw:  # the next arm may be asked about the same draw
             out = self.arm_kw[: len(kw)]
             out[:] = kw
-        switch_off(out, off_from, off_until)
+        if off is not None:
+            if unserved is not None:
+                add_unserved(out, *off, unserved)
+            switch_off(out, *off)
+        if supply is not None:
+            if unserved is not None:
+                add_lost(out, supply.place, supply.share, unserved)
+            interrupt(out, supply.place, supply.factor)
         return out
 
     def _responded(self, block: BlockState, arm: int, rows: slice, kw: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -248,25 +269,27 @@ class BlockSolver:
     ) -> int:  # fmt: skip
         """Settle one feeder under one arm into the tentative results; returns tiles solved."""
         result, feeder = block.arms[arm], self.feeder
-        book = some_of(result.solution(), part.dts)
+        book, supply = some_of(result.solution(), part.dts), block.supply_of(position, part)
+        share = supply.share if supply is not None else None
         solved = feeder.settle(
             part.net, book, v_head_pu, question.limit_pu,
-            lambda moved: self._demand(block, arm, part, moved, result.quantities[Q.UNSERVED, position]),
+            lambda moved: self._demand(block, arm, part, moved, result.quantities[Q.UNSERVED, position], supply),
             self.population.consumers.zips[part.rows], block.zone_of_step, result.consumer_kwh[part.rows],
-            first=question.first,
+            first=question.first, share=share,
         )  # fmt: skip
         result.v_head_pu[position], result.limit_pu[position] = v_head_pu, question.limit_pu
         line, quantities = feeder.work.line, result.quantities[:, position]
         result.closure_11kv[position] = feeder_results(
             part.net, book, line, block.zone_of_step, self.is_evening, part.rating_kva, self.hours, quantities,
-            result.v_min_pu[position], result.dt_day[:, part.dts], result.factor[part.dts],
+            result.v_min_pu[position], result.dt_day[:, part.dts], result.factor[part.dts], share,
         )  # fmt: skip
         result.failures.pop(position, None)
         failures = feeder_failures(line, book, part)
         if failures:
             result.failures[position] = failures
         if solved:
-            feeder_slopes(feeder.sweep_line(part.net, book, v_head_pu * (1 + SLOPE_STEP)), SLOPE_STEP, quantities)
+            moved = feeder.sweep_line(part.net, book, v_head_pu * (1 + SLOPE_STEP), share)
+            feeder_slopes(moved, SLOPE_STEP, quantities)
         return solved
 
     def _settle_direct_consumers(self, block: BlockState, arm: int) -> None:
@@ -274,7 +297,9 @@ class BlockSolver:
         result, rows = block.arms[arm], self.population.ht
         result.ht_unserved_kw[:] = 0.0
         unserved = Unserved(result.ht_unserved_kw, np.arange(rows.stop - rows.start))
-        kw = self.after_response(block, arm, rows, self.draw(block, rows), unserved)
+        outages, day = block.world.outages, block.supply
+        supply = outages.of_stations(day) if outages is not None and day is not None else None
+        kw = self.after_response(block, arm, rows, self.draw(block, rows), unserved, supply)
         result.consumer_kwh[rows] = 0.0
         zone_energy(kw, block.zone_of_step, self.hours, result.consumer_kwh[rows])
         result.ht_kw[:] = kw[:, : self.steps]
@@ -300,7 +325,7 @@ class BlockSolver:
         np.add.at(ht33_kvar, rows, kvar[population.ht_at_33kv])
         above = population.ht_pss_row < 0
         ehv_unserved_kw = None
-        if block.switches is not None:
+        if block.switches is not None or block.supply is not None:
             np.add.at(pss[Q.UNSERVED], population.ht_pss_row[~above], result.ht_unserved_kw[~above])
             ehv_unserved_kw = result.ht_unserved_kw[above].sum(axis=0)
         sampled = np.ascontiguousarray(result.quantities[:, representing])
@@ -313,8 +338,9 @@ class BlockSolver:
     ) -> NDArray[np.float64]:
         """DT voltages of a feeder at a head voltage, by its tiles' equivalents. Shape (n_dt, steps). [pu]"""
         part = self.population.feeders[position]
-        book = some_of(block.arms[arm].solution(), part.dts)
-        v = self.feeder.sweep_line(part.net, book, v_head_pu).v_pu[part.net.node_of_dt]
+        book, supply = some_of(block.arms[arm].solution(), part.dts), block.supply_of(position, part)
+        share = supply.share if supply is not None else None
+        v = self.feeder.sweep_line(part.net, book, v_head_pu, share).v_pu[part.net.node_of_dt]
         return np.where(np.isfinite(v), v, book.v0_pu)
 
     def solve_exactly(
@@ -326,7 +352,8 @@ class BlockSolver:
         ``kwh``, shape (consumers of the feeder, zones), takes the energy of their consumers.
         """
         part = self.population.feeders[position]
-        kw = self.after_response(block, arm, part.rows, self.draw(block, part.rows))
+        kw = self.draw(block, part.rows)
+        kw = self.after_response(block, arm, part.rows, kw, None, block.supply_of(position, part))
         book = tile_book(len(part.dt_id), self.steps)
         self.feeder.solve_some(
             part.net, dts, v_dt_pu, kw, self.population.consumers.zips[part.rows], zone_of_step, book, kwh

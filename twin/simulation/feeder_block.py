@@ -37,7 +37,7 @@ from twin.powerflow.radial import (
     radial_scratch,
     sweep,
 )
-from twin.powerflow.tile_book import TileBook, book_loads, keep_tile, mark_moved
+from twin.powerflow.tile_book import TileBook, add_no_load, book_loads, keep_tile, mark_moved, without_shunts
 from twin.simulation.spans import Levels
 from twin.units import LV_NOMINAL_PU
 
@@ -211,12 +211,20 @@ class FeederSolver:
         self.solvers = solvers or default_solvers()
         self.hours = 24.0 / steps
 
-    def sweep_line(self, net: FeederNet, book: TileBook, v_head_pu: NDArray[np.float64]) -> RadialOut:
-        """The 11 kV line with the equivalents of its tiles, at a head voltage of shape (steps,). [pu]"""
-        work = self.work
+    def sweep_line(
+        self, net: FeederNet, book: TileBook, v_head_pu: NDArray[np.float64], share: NDArray[np.float64] | None = None
+    ) -> RadialOut:
+        """The 11 kV line with the equivalents of its tiles, at a head voltage of shape (steps,). [pu]
+
+        With ``share``, shape (n_dt, steps), DTs magnetise for that share of a step, instead of all of it.
+        """
+        work, tree = self.work, net.tree
         book_loads(book, net.node_of_dt, work.loads)
+        if share is not None:
+            add_no_load(net.lv, net.node_of_dt, share, work.loads)
+            tree = without_shunts(net.tree, net.lv, net.node_of_dt)
         sweep(
-            net.tree,
+            tree,
             work.loads,
             v_head_pu,
             net.ratio,
@@ -239,6 +247,7 @@ class FeederSolver:
         consumer_kwh: NDArray[np.float64],
         *,
         first: bool,
+        share: NDArray[np.float64] | None = None,
     ) -> int:
         """Settle a feeder; leaves the line in ``work.line`` and the tiles in ``book``; returns tiles solved.
 
@@ -264,6 +273,8 @@ class FeederSolver:
             Energy used by zone at the voltages of the tiles' solutions; rows of solved tiles are overwritten. [kWh]
         first : bool
             Solve all tiles, at voltages guessed from the demand.
+        share : array, shape (n_dt, steps)
+            Of each step in which a DT is supplied; left out: all of it. The demand is that of the supplied share.
         """
         work, solved, n_dt = self.work, 0, len(net.node_of_dt)
         drawn = np.full(n_dt, first)
@@ -271,7 +282,7 @@ class FeederSolver:
             kw = demand(None)
             solved += self._first(net, book, v_head_pu, kw, zips, zone_of_step, consumer_kwh)
         for _ in range(MOST_ROUNDS):
-            line = self.sweep_line(net, book, v_head_pu)
+            line = self.sweep_line(net, book, v_head_pu, share)
             count = mark_moved(
                 book, net.node_of_dt, line.v_pu, limit_pu, TIGHT_SHARE * limit_pu, work.moved, work.v_dt_pu
             )

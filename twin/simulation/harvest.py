@@ -43,6 +43,7 @@ def feeder_results(
     v_min_pu: NDArray[np.float64],
     dt_day: NDArray[np.float32],
     factor: NDArray[np.float64],
+    share: NDArray[np.float64] | None = None,
 ) -> float:
     """Write a feeder's results; returns the largest relative gap of sent - used - losses over its steps.
 
@@ -64,16 +65,24 @@ def feeder_results(
     factor : shape (n_dt, n_zones)
         Used energy at the final voltage over that of the solution: multiplying consumers' energies by it makes the
         tile's sums exact; a consumer's day is off by 0.02 % at most where every step is 0.01 pu off the same way.
+    share : shape (n_dt, steps)
+        Of each step in which a DT is supplied; None: all of it. Where none of the line is, nothing flows and no
+        voltage is told.
     """
     for row in (P, QVAR, USED, LOSS_11KV, LOSS_DT, LOSS_LV):
         quantities[row, :] = 0.0
     for k in range(len(net.node_of_dt)):
-        _dt_results(net, book, line, k, zone_of_step, is_evening, rating_kva[k], hours, quantities, dt_day, factor[k])
+        _dt_results(
+            net, book, line, k, zone_of_step, is_evening, rating_kva[k], hours, quantities, dt_day, factor[k], share
+        )
     gap = 0.0
     for t in range(quantities.shape[1]):
         v_min_pu[t] = np.inf
         for i in range(len(net.tree.parent)):
             v_min_pu[t] = min(v_min_pu[t], line.v_pu[i, t]) if line.status[t] == OK else np.nan
+        if share is not None and not share[:, t].any():
+            quantities[P, t], quantities[QVAR, t], quantities[LOSS_11KV, t], v_min_pu[t] = 0.0, 0.0, 0.0, np.nan
+            continue
         below = quantities[USED, t] + quantities[LOSS_DT, t] + quantities[LOSS_LV, t]
         if line.status[t] != OK:
             quantities[P, t] = below
@@ -99,12 +108,13 @@ def _dt_results(
     quantities: NDArray[np.float64],
     dt_day: NDArray[np.float32],
     factor: NDArray[np.float64],
+    share: NDArray[np.float64] | None,
 ) -> None:
     """Add DT k to the totals, and write its day and its factors by zone, shape (n_zones,)."""
     before = np.zeros(len(factor))
     factor[:] = 0.0
     peak_kva, peak_step, over, evening_kw, sent_kwh = -1.0, 0, 0, 0.0, 0.0
-    lowest, at_peak = np.inf, 0.0
+    lowest, at_peak = np.inf, 0.0 if share is None or share[k].any() else np.nan
     for t in range(len(zone_of_step)):
         solved = np.float64(book.used_kw[k, t])
         if not np.isfinite(solved):
@@ -115,8 +125,10 @@ def _dt_results(
         n_used, n_loss = np.float64(book.n_used[k, t]), np.float64(book.n_loss[k, t])
         used, loss_lv = equivalent_kw(solved, np.float64(book.loss_lv_kw[k, t]), n_used, n_loss, s, x)
         _, loss_dt = equivalent_kw(0.0, np.float64(book.copper_kw[k, t]), n_used, n_loss, s, x)
-        loss_dt += net.lv.iron_kw[k] * v * v
-        q = np.float64(book.q_kvar[k, t]) * (1 + x * (book.n_q[k, t] + s * x)) + net.lv.magnetising_kvar[k] * v * v
+        supplied = 1.0 if share is None else share[k, t]
+        loss_dt += net.lv.iron_kw[k] * v * v * supplied
+        q = np.float64(book.q_kvar[k, t]) * (1 + x * (book.n_q[k, t] + s * x))
+        q += net.lv.magnetising_kvar[k] * v * v * supplied
         sent = used + loss_lv + loss_dt
         quantities[USED, t] += used
         quantities[LOSS_LV, t] += loss_lv
@@ -128,6 +140,8 @@ def _dt_results(
         kva = np.sqrt(sent * sent + q * q)
         over += kva > rating_kva
         sent_kwh += sent * hours
+        if supplied == 0.0:
+            continue
         lowest = min(lowest, carried_low_pu(np.float64(book.v_min_pu[k, t]), v0, np.float64(book.n_min[k, t]), v))
         if is_evening[t]:
             evening_kw = max(evening_kw, sent)
@@ -138,7 +152,9 @@ def _dt_results(
         factor[zone] = factor[zone] / before[zone] if before[zone] != 0 else 1.0
     dt_day[0, k], dt_day[1, k], dt_day[2, k] = max(peak_kva, 0.0), peak_step, 100.0 * max(peak_kva, 0.0) / rating_kva
     dt_day[3, k], dt_day[4, k] = over * hours, evening_kw
-    dt_day[5, k], dt_day[6, k], dt_day[7, k] = lowest if np.isfinite(lowest) else 0.0, at_peak, sent_kwh
+    if not np.isfinite(lowest):  # not solved, or never supplied
+        lowest = at_peak
+    dt_day[5, k], dt_day[6, k], dt_day[7, k] = lowest, at_peak, sent_kwh
 
 
 @nb.njit(cache=True, error_model="numpy")

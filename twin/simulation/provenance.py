@@ -94,6 +94,7 @@ READ_ELSEWHERE = (
     "collection",
     "meter_classes",
     "meter_fleet",
+    "outages",
     "own_grid",
     "priors",
     "purchase",
@@ -121,6 +122,8 @@ def assumed_numbers(points: list[PointPlan]) -> list[dict[str, Any]]:
         rows += settings_numbers(read_yaml(file), start)
     if scenario.payments is not None:
         rows += settings_numbers(read_yaml("collection"), "collection")
+    if any(point.scenario.outages is not None for point in points):
+        rows += _outages()
     for table in MARKED_TABLES:
         rows += table_marks(table, read_records(table.file))
     return [row for row in rows if not row["name"].startswith(_without_part(scenario))]
@@ -129,6 +132,15 @@ def assumed_numbers(points: list[PointPlan]) -> list[dict[str, Any]]:
 def _without_part(scenario: Scenario) -> tuple[str, ...]:
     """Starts of the names of numbers that have no part in a run."""
     return () if not scenario.grid.is_own else (*OF_THE_STATE, *(OF_DRAWN_DEMAND if scenario.demand else ()))
+
+
+def _outages() -> Iterator[dict[str, Any]]:
+    """What is not known about interruptions of supply."""
+    for section, entries in read_yaml("outages").items():
+        if isinstance(entries, dict):
+            for name, entry in entries.items():
+                if entry["confidence"] != SURE[0]:
+                    yield _row(f"outages.{section}.{name}", entry["value"], entry["confidence"], entry["source"])
 
 
 def _own_grid() -> Iterator[dict[str, Any]]:

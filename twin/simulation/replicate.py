@@ -22,6 +22,7 @@ from twin.streams import replicate_seed
 
 if TYPE_CHECKING:
     from twin.simulation.block import BlockSolver
+    from twin.simulation.supply import Outages
 
 MID_MONTH = 15
 
@@ -47,6 +48,8 @@ class ReplicateWorld:
     smart: NDArray[np.bool_]
     response: Response
     expected: ExpectedDay = field(default_factory=ExpectedDay)
+    outages: Outages | None = None
+    """None where supply is never interrupted."""
 
     def day_tables(self, date: dt.date, weather: Weather | None = None, steps: int | None = None) -> DayTables:
         """Signals of a day for the districts of this shard's consumers."""

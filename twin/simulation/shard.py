@@ -53,6 +53,8 @@ from twin.simulation.reading_tables import reading_candidates, reading_files, ro
 from twin.simulation.replicate import ExpectedDay, ReplicateWorld, open_world
 from twin.simulation.shard_tables import block_files
 from twin.simulation.spans import Work
+from twin.simulation.supply import Outages
+from twin.simulation.supply_tables import supply_files
 from twin.simulation.verification import BASELINE, verify_sample
 
 LOG = logging.getLogger(__name__)
@@ -144,6 +146,8 @@ class Shard:
         self.block = None
         self.world = open_world(plan, replicate, population, self.expected)
         settle_tariffs(self.world, self.shared.state, self.shared.selection, self.solver)
+        if plan.scenario.outages is not None:
+            self.world.outages = Outages(self.world, self.shared.state, self.shared.selection)
         devices = MeterDevices(self.world) if plan.scenario.meters.devices else None
         if checkpoint:
             arrays = read_meters(self.shared.storage, checkpoint, population.consumers.consumer_id)
@@ -217,6 +221,7 @@ class Shard:
         """Advance the meters and write a block's tables."""
         shared, plan, solved, name = self.shared, self.world.plan, self._solved(block), self._name(stem)
         files = block_files(shared, name, self.world, self.solver, solved)
+        files += supply_files(shared, name, self.world, self.solver, solved)
         files += meter_files(shared, name, self.world, self.meters, solved, reading_ids)
         files += reading_files(shared, name, self.world, self.meters, solved, reading_ids)
         self.meters.advance(solved)

@@ -1,0 +1,305 @@
+"""Interruptions of supply in a run: a shard's day, feeder by feeder, and what becomes of demand and networks in it.
+
+All arms of a replicate live through the same interruptions, and a feeder through the same ones however the state is cut
+into shards. In a step with supply for a share of its length consumers use that share of their demand, plus what the
+interruption made them catch up with, and transformers magnetise for that share.
+
+Feeders that only stand for their stratum are supplied as its mean feeder, over all feeders that are not simulated one
+by one: a single trip would else darken an eighth of all villages.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.demand.weather import day_number
+from twin.grid.tables import FEEDER_CLASSES
+from twin.outages.params import RURAL, URBAN, OutageParams, least_counted_h, outage_params, pick_up_k
+from twin.outages.process import Interruptions, Places, Sky, days_back, feeder_multiples, interruptions
+from twin.outages.shares import Merged, PickUp, count_places, feeder_supply, mean_supply, merged
+from twin.simulation.switching import Unserved
+
+if TYPE_CHECKING:
+    from twin.grid.state import StateGrid
+    from twin.grid.strata import Selection
+    from twin.simulation.population import FeederPart
+    from twin.simulation.replicate import ReplicateWorld
+
+URBAN_CLASSES = ("urban", "industrial")
+RELIEVED_CLASS = "rural_mixed"
+NO_STATION = -1
+
+
+class Supply(NamedTuple):
+    """What some places (a feeder's DTs, a shard's PSSs) have of a day, and who hangs on which.
+
+    Of a feeder these are views of working memory, good until the next feeder is asked about.
+    """
+
+    place: NDArray[np.int64]
+    """Place of each consumer asked about, -1 for one who is never interrupted. Shape (n,)."""
+    share: NDArray[np.float64]
+    """Of each step with supply, shape (n_places, steps)."""
+    factor: NDArray[np.float32]
+    """Demand over what it would be without interruptions, shape (n_places, steps)."""
+
+
+@nb.njit(cache=True, error_model="numpy")
+def add_lost(
+    kw: NDArray[np.float32], place: NDArray[np.int64], share: NDArray[np.float64], out: Unserved
+) -> None:  # fmt: skip
+    """Add up the demand that `interrupt` would not serve. ``kw`` [n, stride], before it, at nominal voltage."""
+    for i in range(len(place)):
+        if place[i] >= 0:
+            for t in range(share.shape[1]):
+                out.kw[out.place[i], t] += kw[i, t] * (1.0 - share[place[i], t])
+
+
+@nb.njit(cache=True, error_model="numpy")
+def interrupt(kw: NDArray[np.float32], place: NDArray[np.int64], factor: NDArray[np.float32]) -> None:
+    """Bring demand to what is supplied, in place. ``kw`` [n, stride], ``factor`` [n_places, steps]."""
+    for i in range(len(place)):
+        if place[i] >= 0:
+            for t in range(factor.shape[1]):
+                kw[i, t] *= factor[place[i], t]
+
+
+@dataclass
+class SupplyDay:
+    """Interruptions of a day as a shard's feeders and HT consumers live through them."""
+
+    date: dt.date
+    heads: Merged
+    """By feeder of the shard, from its own head and its substation."""
+    dts: NDArray[np.int64]
+    """DTs of the shard (rows, rising) with interruptions of their own."""
+    own: Merged
+    """Theirs, and their head's."""
+    stations: Merged
+    """By PSS that the shard owns."""
+    mean: dict[int, tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float64]]]
+    """By stratum, for feeders that only stand for it: share, factor, and `Counts` as an array."""
+    k: NDArray[np.float64]
+    """Pick-up of each feeder of the shard."""
+    records: list[tuple[str, Interruptions, NDArray[np.int64]]]
+    """Level, interruptions and the ids of their places: of what is resolved, and of all PSSs that the shard owns."""
+
+
+class Outages:
+    """The outage model of one replicate on one shard."""
+
+    def __init__(self, world: ReplicateWorld, state: StateGrid, selection: Selection) -> None:
+        settings = world.plan.scenario.outages
+        assert settings is not None, "the caller asks for outages"
+        self.world, self.seed = world, world.seed
+        self.params: OutageParams = outage_params(settings.causes, settings.rate, settings.repair_time)
+        self.law = PickUp(self.params.lost_h, self.params.regained_h)
+        self.steps = world.plan.steps
+        self._state, population = state, world.population
+        parts = population.feeders
+        self.feeders = np.array([part.feeder for part in parts], np.int64)
+        self.only_stands = ~selection.resolved[self.feeders]
+        self._own_places = self._feeder_places(self.feeders)
+        self._station_places = self._stations(population.owned_pss.astype(np.int64))
+        self._pss_row = np.array([part.pss_row for part in parts], np.int64)
+        counts = [len(part.dt_id) for part in parts]
+        self.consumers = np.array([part.rows.stop - part.rows.start for part in parts], np.int64)
+        dt_id = np.concatenate([part.dt_id for part in parts]) if parts else np.zeros(0, np.int64)
+        self._dt_feeder = np.repeat(np.arange(len(parts)), counts)
+        self._dt_places = self._dts(dt_id, self.feeders[self._dt_feeder])
+        self._first_dt = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        strata = np.unique(state.feeders.stratum[self.feeders[self.only_stands]])
+        self._strata = {int(code): self._stratum(int(code), selection) for code in strata}
+        most = max(counts, default=1)
+        self._share, self._factor = np.ones((most, self.steps)), np.ones((most, self.steps), np.float32)
+        self._today: SupplyDay | None = None
+
+    def on(self, date: dt.date) -> SupplyDay:
+        """A day's interruptions; asked again for the same day, the answer is the same."""
+        if self._today is None or self._today.date != date:
+            self._today = self._draw(date)
+        return self._today
+
+    def of_feeder(self, day: SupplyDay, position: int, part: FeederPart) -> Supply | None:
+        """What a feeder's DTs have of a day; None where it is supplied without a break and nothing is picked up."""
+        n, feeder = len(part.dt_id), self.feeders[position]
+        supply = Supply(place_of(part), self._share[:n], self._factor[:n])
+        if self.only_stands[position]:
+            mean = day.mean[int(self._state.feeders.stratum[feeder])]
+            supply.share[:], supply.factor[:] = mean[0], mean[1]
+            return supply
+        first, last = np.searchsorted(day.dts, [part.dts.start, part.dts.stop])
+        if first == last and day.heads.ptr[position] == day.heads.ptr[position + 1]:
+            return None
+        rows = day.dts[first:last] - part.dts.start
+        feeder_supply(
+            day.heads, position, rows, day.own, int(first), day.k[position], self.law, supply.share, supply.factor
+        )
+        return supply
+
+    def of_stations(self, day: SupplyDay) -> Supply:
+        """What consumers on 11 and 33 kV have of a day, by PSS that the shard owns; they restart by hand."""
+        n = len(day.stations.ptr) - 1
+        share, factor = np.ones((n, self.steps)), np.ones((n, self.steps), np.float32)
+        nobody, none = np.zeros(0, np.int64), Merged(np.zeros(1, np.int64), np.zeros(0), np.zeros(0))
+        for row in np.flatnonzero(np.diff(day.stations.ptr)):
+            feeder_supply(
+                day.stations, row, nobody, none, 0, 0.0, self.law, share[row : row + 1], factor[row : row + 1]
+            )
+        return Supply(self.world.population.ht_pss_row, share, factor)
+
+    def counts(self, day: SupplyDay, position: int, part: FeederPart) -> NDArray[np.float64]:
+        """What a feeder's consumers lived through, means over them, in the order of `Counts`. Shape (4,)."""
+        feeder, least_h = self.feeders[position], least_counted_h()
+        if self.only_stands[position]:
+            return day.mean[int(self._state.feeders.stratum[feeder])][2]
+        out = np.zeros(4)
+        people = np.diff(part.net.lv.dt_consumer_ptr).astype(np.float64)
+        first, last = np.searchsorted(day.dts, [part.dts.start, part.dts.stop])
+        rows = day.dts[first:last] - part.dts.start
+        total = people.sum()
+        count_places(_some(day.own, first, last), people[rows] / total, least_h, out)
+        others = np.array([1.0 - people[rows].sum() / total])
+        count_places(_some(day.heads, position, position + 1), others, least_h, out)
+        return out
+
+    def _draw(self, date: dt.date) -> SupplyDay:
+        params, n = self.params, len(self.feeders)
+        heads = interruptions("feeder", self.seed, self._own_places, self._sky("feeder", date), params)
+        stations = interruptions("substation", self.seed, self._station_places, self._sky("substation", date), params)
+        dts = interruptions("dt", self.seed, self._dt_places, self._sky("dt", date), params)
+        by_station = merged(len(self._station_places.entity), stations.place, stations.from_h, stations.until_h)
+        below, from_h, until_h = _times_of(by_station, self._pss_row)
+        by_head = merged(
+            n, np.concatenate([heads.place, below]), np.concatenate([heads.from_h, from_h]),
+            np.concatenate([heads.until_h, until_h]),
+        )  # fmt: skip
+        touched = np.unique(dts.place)
+        under, from_h, until_h = _times_of(by_head, self._dt_feeder[touched])
+        own = merged(
+            len(touched), np.concatenate([np.searchsorted(touched, dts.place), under]),
+            np.concatenate([dts.from_h, from_h]), np.concatenate([dts.until_h, until_h]),
+        )  # fmt: skip
+        k_by_class = np.array([pick_up_k(name, date.month) for name in FEEDER_CLASSES])
+        resolved = ~self.only_stands
+        records = [
+            ("feeder", _of(heads, resolved[heads.place]), self.feeders),
+            ("substation", stations, self._station_places.entity),
+            ("dt", _of(dts, resolved[self._dt_feeder[dts.place]]), self._dt_places.entity),
+        ]
+        mean = {code: self._mean(places, date, k_by_class) for code, places in self._strata.items()}
+        k = k_by_class[self._state.feeders.feeder_class[self.feeders]]
+        return SupplyDay(date, by_head, touched, own, by_station, mean, k, records)
+
+    def _mean(
+        self, stratum: _Stratum, date: dt.date, k_by_class: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float64]]:
+        """Mean supply of a stratum's feeders that are not simulated one by one, one DT of each."""
+        parts = [
+            interruptions(level, self.seed, places, self._sky(level, date), self.params)
+            for level, places in stratum.places.items()
+        ]
+        stations = merged(len(stratum.places["substation"].entity), *_columns(parts[1]))
+        below = _times_of(stations, stratum.station)
+        place, from_h, until_h = (
+            np.concatenate(columns) for columns in zip(_columns(parts[0]), _columns(parts[2]), below, strict=True)
+        )
+        times = merged(len(stratum.consumers), place, from_h, until_h)
+        k = k_by_class[stratum.feeder_class]
+        share, factor = mean_supply(times, stratum.consumers, k, self.law, self.steps)
+        counts = np.zeros(4)
+        count_places(times, stratum.consumers / stratum.consumers.sum(), least_counted_h(), counts)
+        return share, factor, counts
+
+    def _sky(self, level: str, date: dt.date) -> Sky:
+        back = days_back(level, self.params)
+        dates = [date - dt.timedelta(days=b) for b in range(back, -1, -1)]
+        month = np.array([day.month - 1 for day in dates], np.int64)
+        storms = np.stack([self.world.weather.storms(day) for day in dates]).astype(np.float64)
+        return Sky(day_number(date), month, storms)
+
+    def _feeder_places(self, feeders: NDArray[np.int64]) -> Places:
+        columns = self._state.feeders
+        feeder_class = columns.feeder_class[feeders]
+        return Places(
+            entity=feeders, area=_area(feeder_class), district=columns.district[feeders].astype(np.int64),
+            is_relieved=feeder_class == FEEDER_CLASSES.index(RELIEVED_CLASS),
+            multiple=feeder_multiples(self.seed, feeders, self.params),
+        )  # fmt: skip
+
+    def _stations(self, pss: NDArray[np.int64]) -> Places:
+        """PSSs: of the area that most of their feeders have."""
+        columns = self._state.feeders
+        is_urban = _area(columns.feeder_class) == URBAN
+        n = len(self._state.pss.code)
+        share = np.bincount(columns.pss, weights=is_urban, minlength=n) / np.maximum(
+            np.bincount(columns.pss, minlength=n), 1
+        )
+        area = np.where(share[pss] > 0.5, URBAN, RURAL).astype(np.uint8)  # noqa: PLR2004
+        district = self._state.pss.district[pss].astype(np.int64)
+        return Places(pss, area, district, np.zeros(len(pss), np.bool_), np.ones(len(pss)))
+
+    def _dts(self, dt_id: NDArray[np.int64], feeder: NDArray[np.int64]) -> Places:
+        columns = self._state.feeders
+        area, district = _area(columns.feeder_class[feeder]), columns.district[feeder].astype(np.int64)
+        return Places(dt_id.astype(np.int64), area, district, np.zeros(len(dt_id), np.bool_), np.ones(len(dt_id)))
+
+    def _stratum(self, code: int, selection: Selection) -> _Stratum:
+        columns = self._state.feeders
+        feeders = np.flatnonzero((columns.stratum == code) & ~selection.resolved)
+        pss, station = np.unique(columns.pss[feeders], return_inverse=True)
+        places = {
+            "feeder": self._feeder_places(feeders),
+            "substation": self._stations(pss.astype(np.int64)),
+            "dt": self._dts(columns.first_dt[feeders], feeders),
+        }
+        return _Stratum(places, station, columns.n_consumers[feeders].astype(np.float64), columns.feeder_class[feeders])
+
+
+class _Stratum(NamedTuple):
+    """Feeders of a stratum that are not simulated one by one."""
+
+    places: dict[str, Places]
+    station: NDArray[np.int64]
+    """Of each feeder, the position of its PSS."""
+    consumers: NDArray[np.float64]
+    feeder_class: NDArray[np.int8]
+
+
+def place_of(part: FeederPart) -> NDArray[np.int64]:
+    """DT of each of a feeder's consumers, numbered within it. Shape (n,)."""
+    return np.repeat(np.arange(len(part.dt_id)), np.diff(part.net.lv.dt_consumer_ptr))
+
+
+def _area(feeder_class: NDArray[np.int8]) -> NDArray[np.uint8]:
+    urban = [FEEDER_CLASSES.index(name) for name in URBAN_CLASSES]
+    return np.where(np.isin(feeder_class, urban), URBAN, RURAL).astype(np.uint8)
+
+
+def _columns(found: Interruptions) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    return found.place, found.from_h, found.until_h
+
+
+def _of(found: Interruptions, keep: NDArray[np.bool_]) -> Interruptions:
+    return Interruptions._make(column[keep] for column in found)
+
+
+def _some(times: Merged, first: int, last: int) -> Merged:
+    """Those of some places in a row."""
+    ptr = times.ptr[first : last + 1]
+    return Merged(ptr, times.from_h, times.until_h)
+
+
+def _times_of(
+    times: Merged, place: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Times of the places that others hang on: position of the other, from, until. ``place`` [n], of each other."""
+    counts = np.diff(times.ptr)[place]
+    at = np.repeat(times.ptr[place] - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts) + np.arange(counts.sum())
+    return np.repeat(np.arange(len(place)), counts), times.from_h[at], times.until_h[at]
