@@ -17,6 +17,7 @@ from twin.analysis.loads import CaseLoads
 from twin.analysis.losses import loss_table
 from twin.analysis.payments import payments_table
 from twin.analysis.pilot.effects import pilot_effects_table
+from twin.analysis.reliability import reliability_table
 from twin.analysis.sensitivity import sensitivity_table
 from twin.analysis.tables import RunTables, asked_for, build
 
@@ -24,7 +25,7 @@ LOG = logging.getLogger(__name__)
 
 
 def analyse(run: RunTables, estimates: Mapping[str, float]) -> dict[str, pa.Table]:
-    """Tables ``effects gains losses atc payments calibration sensitivity pilot_effects`` of a run, by the dictionary.
+    """Tables that the analysis makes of a run (effects, losses, AT&C, calibration ...), by the dictionary.
 
     Results that need a table which the scenario's ``output.tables`` leaves out are not among them: see
     `twin.analysis.left_out`. Without bills, no table of the size of the population is read.
@@ -58,6 +59,7 @@ def analyse(run: RunTables, estimates: Mapping[str, float]) -> dict[str, pa.Tabl
         "losses": loss_table(loads, experiment),
         "atc": atc_table(loads, experiment, feeders),
         "payments": payments_table(run, experiment, feeders),
+        "reliability": reliability_table(run, experiment, feeders),
         "calibration": _calibration(loads, experiment, feeders, estimates),
         "sensitivity": sensitivity_table(experiment, effects),
         "pilot_effects": pilot_effects_table(run, experiment),

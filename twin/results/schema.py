@@ -50,6 +50,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "losses": ("arm", "area", "part"),
     "atc": ("arm", "area", "part"),
     "payments": ("arm", "area", "category", "month"),
+    "reliability": ("arm", "area", "feeders", "measure"),
     "effects": ("arm", "outcome", "area", "group", "kind"),
     "prices": ("arm", "category", "income_class", "start"),
     "gains": ("arm", "measure", "category", "income_class"),
