@@ -33,7 +33,7 @@ OTHERS = [("nds1", 0), ("nds2", 0), ("lt_industry", 0), ("irrigation_rural", 0),
 SIZES_LAKH = {"kutir_jyoti": 29.0, "ds1": 26.0, "ds2": 4.6, "nds1": 8.0, "nds2": 8.1, "lt_industry": 1.0}
 
 
-ANALYSIS = ("losses", "effects", "gains", "bands", "sensitivity", "calibration")
+ANALYSIS = ("losses", "atc", "effects", "gains", "bands", "sensitivity", "calibration")
 BLOCKS = ("system", "grid_substations", "feeders", "transformers", *ANALYSIS)
 
 
@@ -54,6 +54,7 @@ class Made:
     days: int = 2
     sampling: bool = True
     sensitivity: bool = False
+    atc: bool = False
     failed_solves: int = 0
     status: str = "complete"
     months_complete: bool = False
@@ -163,6 +164,7 @@ class _Tables:
             "feeders": self.feeders(),
             "transformers": self.transformers(),
             "losses": self.losses(),
+            "atc": self.atc() if made.atc else [],
             "effects": self.effects(),
             "prices": self.prices(),
             "population": self.population(),
@@ -282,6 +284,24 @@ class _Tables:
             for area, scale in (("state", 1.0), (f"district:{self.made.place}", 0.01))
             for part, share in shares.items()
         ]  # fmt: skip
+
+    def atc(self) -> list[dict[str, Any]]:
+        """Parts of each area, in which meters read too much in the state; what is left over is closure."""
+        shares = {"loss_33kv": 2.5, "loss_11kv": 3.3, "loss_dt": 2.4, "loss_lv": 1.9, "theft": 2.7, "unrecorded": 0.25}
+        shares |= {"meter_error": -0.15, "estimate": 0.11}
+        rows = []
+        for index, arm in enumerate(self.made.arms):
+            for k, area in enumerate(("state", "discom:NBPDCL", "discom:SBPDCL", f"district:{self.made.place}")):
+                own = {part: value * (1 + 0.1 * k) for part, value in shares.items() if k == 0 or part != "loss_33kv"}
+                own["theft"] -= 0.4 * self.made.strength[index]
+                billed = 86.45 + 1.2 * k
+                own |= {"billed": billed, "closure": 100.0 - billed - sum(own.values())}
+                own |= {"input": 100.0, "collected": 0.97 * billed, "uncollected": 0.03 * billed, "over_collected": 0.0}
+                rows += [
+                    {"arm": arm, "area": area, "part": part, "energy_mwh": 40.0 * share, "percent_of_input": share}
+                    for part, share in own.items()
+                ]
+        return rows
 
     def effects(self) -> list[dict[str, Any]]:
         made, rows = self.made, []

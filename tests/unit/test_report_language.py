@@ -24,7 +24,7 @@ FREE = "q"
 """Names that the fixture may choose are written with this letter alone, so that they are told from English."""
 DATA = {
     "Sheohar", "Gaya", "Bihar", "Patna", "Muzaffarpur", "Bhagalpur", "Purnia", "Saharsa", "Bettiah", "NEPAL", "UTTAR",
-    "PRADESH", "JHARKHAND", "WEST", "BENGAL", "bihar", "weather", "rise",
+    "PRADESH", "JHARKHAND", "WEST", "BENGAL", "bihar", "weather", "rise", "NBPDCL", "SBPDCL", "FY",
 }  # fmt: skip
 """Proper names, the tariff's file name, and a swept setting's path."""
 
@@ -90,7 +90,9 @@ def plain_made(**more: object) -> Made:
 
 
 def test_the_report_has_no_word_outside_the_catalogue(tmp_path: Path, spoken: str) -> None:
-    run = open_run(str(make_run(tmp_path / "run", plain_made(sensitivity=True, failed_solves=0))))
+    run = open_run(
+        str(make_run(tmp_path / "run", plain_made(sensitivity=True, atc=True, months_complete=True, failed_solves=0)))
+    )
     page = render(run, spoken)
     assert f'<html lang="{spoken}">' in page
     assert left_over(page) == set()

@@ -14,6 +14,7 @@ from twin.report.catalogue import Catalogue, clean
 from twin.report.document import Section, plain_yaml, render_page, write_page
 from twin.report.facts import Facts, RunTables
 from twin.report.figures import (
+    atc,
     base,
     calibration,
     gains_share,
@@ -117,7 +118,7 @@ def sections(facts: Facts) -> list[Section]:
             _present([stress.build(facts)]),
             left_out_lines(facts, "transformers", "feeders"),
         ),
-        Section("losses", t.text("section.losses"), _present([losses.build(facts)])),
+        Section("losses", t.text("section.losses"), [*_present([losses.build(facts)]), *atc.build(facts)]),
         Section("sensitivity", t.text("section.sensitivity"), _present([sensitivity.build(facts)])),
         Section("calibration", t.text("section.calibration"), _present([calibration.build(facts)])),
     ]

@@ -36,7 +36,7 @@ def build(facts: Facts) -> base.Figure | None:
         return None
     shares = [float(table[reference, "state", part]["percent_of_sent"] or 0.0) for part in parts]
     total = sum(shares)
-    sentence = "losses.months" if facts.manifest.get("months_complete") else "losses.short"
+    sentence = _atc_sentence(facts)
     return base.Figure(
         number="9",
         title=facts.t.text("fig9.title", total=numbers.with_unit(numbers.number(total, 1), "%")),
@@ -48,6 +48,13 @@ def build(facts: Facts) -> base.Figure | None:
         csv_rows=[tuple(row[n] for n in ("arm", "area", "part", "energy_mwh", "percent_of_sent")) for row in rows],
         charts=[_chart(facts, parts, shares, total)],
     )
+
+
+def _atc_sentence(facts: Facts) -> str:
+    """Where AT&C loss stands, or why it does not."""
+    if not facts.manifest.get("months_complete"):
+        return "losses.short"
+    return "losses.months" if facts.rows("select 1 from atc limit 1") else "losses.no_bills"
 
 
 def _chart(facts: Facts, parts: list[str], shares: list[float], total: float) -> base.Chart:
