@@ -66,6 +66,8 @@ class Made:
     scenario: dict[str, Any] = field(default_factory=dict)
     feeder_weight: float = 200.0
     overload_hours: float = 61_000.0
+    extra: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Rows of tables beside the usual ones."""
 
 
 def make_run(folder: Path, made: Made | None = None) -> Path:
@@ -74,7 +76,7 @@ def make_run(folder: Path, made: Made | None = None) -> Path:
     tables = _Tables(made)
     storage = Storage(str(folder))
     files = []
-    for name, rows in tables.all().items():
+    for name, rows in (tables.all() | made.extra).items():
         if (not made.analysed and name in ANALYSIS) or (not made.simulated and name in BLOCKS):
             continue
         data = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows, schema=arrow_schema(name))

@@ -17,7 +17,7 @@ from twin.report import arms, causes, quality
 from twin.report.catalogue import Catalogue
 from twin.report.effects import Effect, Interval
 from twin.report.facts import Facts
-from twin.report.figures import calibration, gains_share, glance, losses, matrix, money, prices, stress
+from twin.report.figures import calibration, gains_share, glance, losses, matrix, money, prices, stress, supply
 from twin.report.front import front_page
 from twin.report.numbers import MINUS, NBSP, rupees
 from twin.report.page import render
@@ -362,3 +362,21 @@ def test_a_run_of_every_feeder_says_that_there_is_no_sampling(tmp_path: Path) ->
 
 def test_without_script_the_page_says_what_is_missing(page: str) -> None:
     assert '<noscript><p class="notice">The charts need JavaScript; their tables do not.</p></noscript>' in page
+
+
+def test_interruptions_are_told_where_there_are_any(tmp_path: Path, facts: Facts) -> None:
+    assert supply.build(facts) is None
+    rows = [
+        {"arm": "flat", "area": "state", "feeders": kind, "measure": measure, "value": value + shift, "low": None,
+         "high": None, "unit": "h"}
+        for kind, shift in (("all", 0.2), ("rural", 0.0), ("urban", 1.0))
+        for measure, value in (("supplied", 22.3), ("saifi", 5.0), ("saidi", 9.0), ("maifi", 3.0), ("unserved", 2.0))
+    ]  # fmt: skip
+    folder = make_run(tmp_path / "run", Made(replicates=1, days=1, extra={"reliability": rows}))
+    figure = supply.build(Facts(open_run(str(folder)), Catalogue()))
+    assert figure is not None
+    assert figure.title == "Supply of 22.3 h a day in villages and 23.3 h in towns"
+    assert len(figure.table.rows) == 15
+    assert figure.table.rows[0][-1] == "22.50"
+    assert "Under flat consumers have 22.50 h of supply a day" in figure.help[2]
+    assert len(figure.charts[0].data) == 1

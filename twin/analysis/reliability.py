@@ -26,6 +26,7 @@ UNITS = {
     "saifi": "interruptions", "maifi": "interruptions", "saidi": "h", "supplied": "h/day", "unserved": "kWh/consumer",
 }  # fmt: skip
 """Measures: per consumer and run, but ``supplied``, which is per day."""
+ROUNDING = 1e-9
 COLUMNS = {"saifi": "interruptions", "maifi": "momentary", "saidi": "counted_h", "supplied": "supplied_h"}
 
 
@@ -109,7 +110,7 @@ def _bounds(feeders: Feeders, lived: Lived, measure: str, mask: FloatArray) -> t
     mean = _mean(lived, measure, mask * feeders.weight)
     part = people * (lived.measures[measure] - mean) / float(np.sum(people * feeders.weight))
     error, freedom = feeders.sample.error(part[feeders.sampled_rows])
-    if not np.isfinite(error):
-        return None, None
+    if not np.isfinite(error) or error <= ROUNDING * abs(mean):
+        return None, None  # feeders that only stand for their stratum have its mean: there is nothing to err in
     reach = half_width(error, freedom, threshold("interval_level"))
     return mean - reach, mean + reach

@@ -30,6 +30,7 @@ from twin.report.figures import (
     sensitivity,
     stations,
     stress,
+    supply,
     sweep,
 )
 from twin.report.left_out import left_out_lines
@@ -118,6 +119,7 @@ def sections(facts: Facts) -> list[Section]:
             _present([stress.build(facts)]),
             left_out_lines(facts, "transformers", "feeders"),
         ),
+        Section("supply", t.text("section.supply"), _present([supply.build(facts)])),
         Section("losses", t.text("section.losses"), [*_present([losses.build(facts)]), *atc.build(facts)]),
         Section("sensitivity", t.text("section.sensitivity"), _present([sensitivity.build(facts)])),
         Section("calibration", t.text("section.calibration"), _present([calibration.build(facts)])),
