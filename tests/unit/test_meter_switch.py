@@ -7,7 +7,7 @@ from tests.meter_cases import IDS, near_share
 from twin.meters.datasheets import catalogue
 from twin.meters.firmware import NEVER, FirmwareParams, campaign_days, executed_s, transfer_s
 from twin.meters.gasp import GaspParams, arrives, delivery
-from twin.meters.load_limit import LimiterState, LoadLimitParams, limit_load
+from twin.meters.load_limit import BEGINS, ENDS, LoadLimitParams, above_limit, cut_load, idle, limit_load, room
 from twin.meters.relay import (
     CLOSED,
     HEALTHY,
@@ -84,37 +84,89 @@ def test_meters_without_a_switch_ignore_commands():
     assert state.position[0] == CLOSED
 
 
-def limited(demand, limit=2.0, step_s=30.0):
-    demand = np.atleast_2d(np.asarray(demand, float))
-    n = len(demand)
-    state = LimiterState(np.zeros(n, np.uint8), np.zeros(n, np.uint8), np.zeros(n, np.float32), np.zeros(n, np.float32))
-    served, opened = np.empty_like(demand), np.zeros(n, np.int32)
-    limit_load(demand, np.full(n, limit), np.full(n, KIND, np.uint8), step_s, LIMIT, state, served, opened)
-    return served, opened, state
+def limited(demand, limit=2.0, step_s=30.0, state=None, kind=KIND):
+    demand = np.atleast_2d(np.asarray(demand, np.float32))
+    n, state = len(demand), idle(len(demand)) if state is None else state
+    day = room(*demand.shape)
+    limit_load(demand, np.arange(n), np.full(n, limit), np.full(n, kind, np.uint8), step_s, LIMIT, state, day)
+    served = demand.copy()
+    cut_load(served, np.arange(n), day.open_share)
+    return served, day.opened, state, day
 
 
 def test_a_constant_overload_chatters_as_the_formula_says():
     t1, t2, n, t3 = (getattr(LIMIT, name)[KIND] for name in ("persistence_s", "retry_s", "tries", "lockout_s"))
     cycle = (n + 1) * t1 + n * t2 + t3
-    served, opened, _ = limited(np.full(int(30 * cycle / 30.0), 3.0))
+    served, opened, _, _ = limited(np.full(int(30 * cycle / 30.0), 3.0))
     assert opened[0] == 30 * (n + 1)
     assert served.mean() == pytest.approx(3.0 * (n + 1) * t1 / cycle)
     assert (n + 1) * DAY_S / cycle == pytest.approx(160, rel=0.12), "the facts reckon about 160 a day"
+    long_steps, openings, _, _ = limited(np.full(int(30 * cycle / 900.0), 3.0), step_s=900.0)
+    assert openings[0] == 30 * (n + 1)
+    assert long_steps.mean() == pytest.approx(served.mean(), rel=1e-6), "the length of a step changes nothing"
+
+
+def second_by_second(above, params):
+    """What a switch does, written as a clock would tell it: open or closed in each second, and its openings."""
+    is_open, opened, open_for, over, calm, tries, locked = [], 0, 0, 0, 0, 0, False
+    for now in above:
+        if open_for > 0:
+            is_open.append(True)
+            open_for -= 1
+            continue
+        is_open.append(False)
+        over, calm = (over + 1, 0) if now else (0, calm + 1)
+        tries = 0 if calm >= params["calm_s"] else tries
+        if over == params["persistence_s"]:
+            opened, tries, over = opened + 1, tries + 1, 0
+            locked = tries > params["tries"]
+            open_for = params["lockout_s"] if locked else params["retry_s"]
+            tries = 0 if locked else tries
+    return np.array(is_open), opened
+
+
+def test_steps_of_a_quarter_hour_are_exactly_the_sum_of_their_seconds():
+    params = {name: int(getattr(LIMIT, name)[KIND]) for name in LIMIT._fields}
+    demand = np.random.default_rng(8).choice([1.0, 2.5], size=(6, 48), p=[0.5, 0.5])
+    served, opened, state, day = limited(demand, step_s=900.0)
+    for i, row in enumerate(demand):
+        is_open, openings = second_by_second(np.repeat(row > 2.0, 900), params)
+        assert np.allclose(day.open_share[i], is_open.reshape(-1, 900).mean(axis=1), atol=1e-7)
+        assert opened[i] == openings
+        assert served[i].sum() + (row * day.open_share[i]).sum() == pytest.approx(row.sum(), rel=1e-6)
+    assert opened.min() > 4
+    halves = limited(demand[:, :24], step_s=900.0)
+    later = limited(demand[:, 24:], step_s=900.0, state=halves[2])
+    assert np.array_equal(np.hstack([halves[3].open_share, later[3].open_share]), day.open_share)
+    for name, column in zip(state._fields, later[2], strict=True):
+        assert np.array_equal(column, getattr(state, name)), name
 
 
 def test_below_the_limit_nothing_happens_and_short_peaks_pass():
     assert limited(np.full(2880, 1.99))[1][0] == 0
-    spikes = np.where(np.arange(2880) % 4 == 0, 9.0, 0.5)
-    served, opened, _ = limited(spikes)
+    spikes = np.where(np.arange(2880) % 4 == 0, 9.0, 0.5).astype(np.float32)
+    served, opened, _, _ = limited(spikes)
     assert opened[0] == 0
     assert np.array_equal(served[0], spikes)
+    near = np.empty(2, bool)
+    above_limit(np.array([[1.0, 2.0], [1.0, 2.5]], np.float32), 2, np.array([2.0, 2.0]), near)
+    assert near.tolist() == [False, True]
+    above_limit(np.array([[9.0, 2.0], [1.0, 2.5]], np.float32), 1, np.array([np.inf, 2.0]), near)
+    assert near.tolist() == [False, False]
 
 
-def test_calm_forgets_attempts():
+def test_calm_forgets_attempts_and_ends_the_episode():
     one_trip, calm = np.full(2, 3.0), np.zeros(4 + 61)
-    _, opened, state = limited(np.tile(np.concatenate([one_trip, calm]), 10))
+    _, opened, state, day = limited(np.tile(np.concatenate([one_trip, calm]), 10))
     assert opened[0] == 10
     assert state.mode[0] != 2, "never locked out: each attempt is forgotten after half an hour of calm"
+    begins, ends = np.flatnonzero(day.episode[0] == BEGINS), np.flatnonzero(day.episode[0] == ENDS)
+    assert len(begins) == len(ends) == 10, "every occurrence has its restoration"
+    assert np.all(ends > begins)
+    assert np.all(begins[1:] > ends[:-1])
+    chatter = limited(np.full(2880, 3.0))[3]
+    assert (chatter.episode == BEGINS).sum() == 1, "a long overload is one episode"
+    assert not (chatter.episode == ENDS).any()
 
 
 def test_a_lone_gasp_arrives_and_a_crowd_s_does_not():

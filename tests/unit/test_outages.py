@@ -90,7 +90,7 @@ def test_any_day_can_be_asked_alone_and_tells_the_same_interruptions(level):
     assert lasting.sum() > 20
     # Of those that a whole window back began, one may fall out of it; it is over before it matters.
     kept_from = today.from_h[lasting] - 24.0
-    assert np.allclose(np.sort(kept_from), np.sort(tomorrow.from_h[later])[-len(kept_from):], atol=1e-9)
+    assert np.allclose(np.sort(kept_from), np.sort(tomorrow.from_h[later])[-len(kept_from) :], atol=1e-9)
     assert np.array_equal(today.place[lasting][np.argsort(kept_from)],
                           tomorrow.place[later][np.argsort(tomorrow.from_h[later])][-len(kept_from):])  # fmt: skip
 

@@ -11,6 +11,7 @@ from twin.scenario import names
 from twin.scenario.parts import Many, Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[int, Field(ge=1, le=86_400)]
 
 
 class Command(Section):
@@ -32,6 +33,25 @@ class Command(Section):
     jitter_s: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     within_h: Annotated[float, Field(gt=0, le=240)] = 24.0
     """A meter that is not reached is tried again for so long. Firmware has a time of its own in the data pack."""
+
+
+class LoadLimit(Section):
+    """Smart meters with a switch disconnect above a limit and reconnect by themselves, a set number of times.
+
+    What is left out is the datasheet's, and ``multiple`` the data pack's.
+    """
+
+    multiple: Annotated[float, Field(gt=0, le=100)] | None = None
+    """Limit over sanctioned load."""
+    categories: Annotated[tuple[Annotated[str, AfterValidator(names.known_category)], ...], Many] = ()
+    """Whom it is set for; none: all."""
+    persistence_s: Seconds | None = None
+    """Time above the limit until the switch opens."""
+    retry_s: Seconds | None = None
+    """Time until it closes again."""
+    tries: Annotated[int, Field(ge=1, le=100)] | None = None
+    """Reconnections before the lock-out."""
+    lockout_s: Seconds | None = None
 
 
 Module = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]

@@ -26,7 +26,7 @@ from twin.scenario import names, sweeps
 from twin.scenario.arms import Arm
 from twin.scenario.experiment import PILOT, Experiment
 from twin.scenario.grid import Demand, Grid
-from twin.scenario.meters import Command, GatewayFailure, Module
+from twin.scenario.meters import Command, GatewayFailure, LoadLimit, Module
 from twin.scenario.outages import Outages
 from twin.scenario.parts import FrozenDict, Many, Name, Section
 from twin.scenario.yaml_text import shown
@@ -113,13 +113,16 @@ class Meters(Section):
     commands: Annotated[tuple[Command, ...], Many] = ()
     """Campaigns of the head-end; they need devices."""
     gateway_failure: GatewayFailure | None = None
+    load_limit: LoadLimit | None = None
+    """Smart meters disconnect above a limit; they need devices."""
     models: Annotated[tuple[Module, ...], Many] = ()
     """Modules of the user's that register models of meters (``docs/meters.md``); every worker imports them."""
 
     @model_validator(mode="after")
     def _devices(self) -> Meters:
-        if (self.commands or self.gateway_failure) and not self.devices:
-            raise names.refuse("has commands or a gateway failure, but meters are no devices", "set `devices: true`")
+        if (self.commands or self.gateway_failure or self.load_limit) and not self.devices:
+            what = "has commands, a gateway failure or a load limit, but meters are no devices"
+            raise names.refuse(what, "set `devices: true`")
         return self
 
 

@@ -15,6 +15,7 @@ from twin.demand.weather import Weather
 from twin.powerflow.tile_book import TileBook, some_of, tile_book
 from twin.simulation.feeder_block import FeederSolver, demand_room, respond, zone_energy
 from twin.simulation.harvest import DT_COLUMNS, feeder_failures, feeder_results, feeder_slopes
+from twin.simulation.load_limits import LimitDay
 from twin.simulation.messages import N_Q, ArmAnswer, BlockQuestion, Failure, Only, Q
 from twin.simulation.population import FeederPart, Population
 from twin.simulation.spans import Levels
@@ -96,6 +97,8 @@ class BlockState:
     """None where nobody is switched off on this day."""
     supply: SupplyDay | None = None
     """None where supply is never interrupted."""
+    limits: LimitDay | None = None
+    """Load limits of the meters; None where none are set."""
     arms: list[ArmBlock] = field(default_factory=list)
     factors: dict[tuple[int, int], NDArray[np.float32]] = field(default_factory=dict)
     """Response of each arm, by the first row of its consumers: settled in the first round, then kept."""
@@ -109,6 +112,7 @@ class BlockState:
         block.arms = [solver.room(zones.n_zones) for _ in world.plan.arms]
         block.switches = switches_on(meters, date, len(world.plan.arms), solver.steps)
         block.supply = world.outages.on(date) if world.outages is not None else None
+        block.limits = meters.limits_on(date)
         return block
 
     def off_steps(self, arm: int, rows: slice) -> tuple[NDArray[np.int16], NDArray[np.int16]] | None:
@@ -211,7 +215,7 @@ class BlockSolver:
         """
         out = self._responded(block, arm, rows, kw)
         off = block.off_steps(arm, rows)
-        if off is None and supply is None:
+        if off is None and supply is None and block.limits is None:
             return out
         if out is kw:  # the next arm may be asked about the same draw
             out = self.arm_kw[: len(kw)]
@@ -224,6 +228,8 @@ class BlockSolver:
             if unserved is not None:
                 add_lost(out, supply.place, supply.share, unserved)
             interrupt(out, supply.place, supply.factor)
+        if block.limits is not None:
+            block.limits.apply(arm, rows, out, unserved, self.steps)
         return out
 
     def _responded(self, block: BlockState, arm: int, rows: slice, kw: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -45,6 +45,7 @@ from twin.meters.metrology import MetrologyParams, class_points, draw_errors
 from twin.meters.theft import KINDS, TheftParams, draw_theft, log_signs
 from twin.scenario.names import BY_DISTRICT
 from twin.simulation.dt_meters import DtMeters, Mapped, feeder_meters
+from twin.simulation.load_limits import LoadLimits
 from twin.simulation.meter_commands import CommandDay, Commands
 from twin.simulation.meter_estimates import Estimates
 from twin.simulation.meter_variants import UserModels
@@ -112,6 +113,8 @@ class MeterDevices:
         wanted = world.plan.scenario.meters.commands
         self.relays = Relays(self, len(world.plan.arms)) if wanted else None
         self.commands = Commands(self, wanted, self.relays) if self.relays is not None and wanted else None
+        limit = world.plan.scenario.meters.load_limit
+        self.limits = LoadLimits(self, limit, len(world.plan.arms)) if limit else None
 
     @property
     def resolution_wh(self) -> NDArray[np.int64]:
@@ -149,6 +152,8 @@ class MeterDevices:
         self.estimates.restore(arrays)
         if self.relays is not None:
             self.relays.restore(arrays["relays"])
+        if self.limits is not None:
+            self.limits.restore(arrays["load_limits"])
         installed, swap, clock, waiting = arrays["devices"][0].T
         self.state = FleetState(
             installed.astype(np.int32), swap.astype(np.int32), clock.astype(np.float32), waiting.astype(np.uint16)
@@ -158,7 +163,8 @@ class MeterDevices:
         """For a checkpoint, consumers on the last axis but one: whole numbers and float32 fit into float64."""
         devices = np.column_stack([column.astype(np.float64) for column in self.state])[None]
         relays = {} if self.relays is None else {"relays": self.relays.arrays()}
-        return {"devices": devices} | self.estimates.arrays() | relays
+        limits = {} if self.limits is None else {"load_limits": self.limits.arrays()}
+        return {"devices": devices} | self.estimates.arrays() | relays | limits
 
     def context(self, date: dt.date) -> DayContext:
         """What a day is like where the meters hang."""

@@ -22,6 +22,7 @@ from twin.units import WH_PER_KWH
 
 if TYPE_CHECKING:
     from twin.simulation.block import BlockSolver, BlockState
+    from twin.simulation.load_limits import LimitDay
     from twin.simulation.meter_devices import DeviceDay, MeterDevices
     from twin.simulation.replicate import ReplicateWorld
 
@@ -98,7 +99,15 @@ class MeterState:
         if self.devices is None:
             return None
         assert self.recorded_kwh is not None
+        if self.devices.limits is not None and block.limits is not None:
+            self.devices.limits.commit(block.limits)
         return self.devices.advance(block.date, [arm.consumer_kwh for arm in block.arms], self.recorded_kwh, watched)
+
+    def limits_on(self, date: dt.date) -> LimitDay | None:
+        """Load limits of a day, as they meet the meters at its start; None where none are set."""
+        if self.devices is None or self.devices.limits is None:
+            return None
+        return self.devices.limits.begin(date)
 
     def advance(self, block: BlockState) -> None:
         """Add a committed block's energy."""

@@ -26,6 +26,7 @@ from twin.simulation.shard_tables import named
 
 if TYPE_CHECKING:
     from twin.simulation.block import BlockState
+    from twin.simulation.load_limits import LimitDay
     from twin.simulation.meter_devices import DeviceDay, MeterDevices
     from twin.simulation.meter_state import MeterState
     from twin.simulation.population import Population
@@ -53,7 +54,7 @@ def meter_files(
         tables = {
             "meter_balance": balance_rows(case, arm, meters.devices, day),
             "meter_reads": read_rows(case, arm, meters.devices, day),
-            "meter_events": event_rows(case, arm, meters.devices, day),
+            "meter_events": event_rows(case, arm, meters.devices, day, block.limits),
             "meter_days": day_rows(case, arm, meters.devices, day, watched, used),
             "dt_meters": meters.devices.dt_meters.rows(
                 case,
@@ -68,6 +69,8 @@ def meter_files(
         tables["feeder_meters"] = feeder_rows(case, arm, meters.devices, day, sent)
         if meters.devices.commands is not None and day.commands is not None:
             tables["commands"] = meters.devices.commands.table(case, arm, day.commands)
+        if meters.devices.limits is not None and block.limits is not None:
+            tables["load_limits"] = meters.devices.limits.table(case, arm, block.limits)
         for table, rows in tables.items():
             if table in shared.wanted and rows.num_rows:
                 path = f"tables/{table}/case={case}/{name}.parquet"
@@ -142,8 +145,8 @@ def read_rows(case: int, arm: int, devices: MeterDevices, day: DeviceDay) -> pa.
     return pa.table(columns, schema=arrow_schema("meter_reads"))
 
 
-def event_rows(case: int, arm: int, devices: MeterDevices, day: DeviceDay) -> pa.Table:
-    """Failures, swaps, clocks set, signs of tampering and commands carried out of a day."""
+def event_rows(case: int, arm: int, devices: MeterDevices, day: DeviceDay, limits: LimitDay | None = None) -> pa.Table:
+    """Failures, swaps, clocks set, signs of tampering, commands carried out and overloads of a day."""
     start = np.datetime64(day.date, "us")
     state, out, ids = devices.state, day.devices, devices.fleet.ids
     swapped = (state.swap_day == devices.context(day.date).day) & (state.installed_day == state.swap_day)
@@ -157,6 +160,8 @@ def event_rows(case: int, arm: int, devices: MeterDevices, day: DeviceDay) -> pa
     ]
     if devices.commands is not None and day.commands is not None:
         parts += devices.commands.events(arm, day.commands)
+    if devices.limits is not None and limits is not None:
+        parts += devices.limits.events(arm, limits)
     rows = [
         pa.table(
             {

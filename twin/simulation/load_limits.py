@@ -1,0 +1,217 @@
+"""Load limits in a run: whose switches open on a day because of too much load, settled before any network is solved.
+
+A feeder's consumers are settled in its first round, from where their meters stood at the day's start; what their
+switches keep from them is the same in every further round. Only consumers whose demand passes their limit, and those
+whose switch has not forgotten the last time, are looked at: a few rows of a feeder, mostly none.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numba as nb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from twin.datapack import read_yaml
+from twin.demand.weather import day_number
+from twin.meters.clock import DAY_S
+from twin.meters.load_limit import (
+    BEGINS,
+    CLOSED,
+    ENDS,
+    LOCKED,
+    OVERLOAD,
+    OVERLOAD_ENDED,
+    LimiterDay,
+    LimiterState,
+    LoadLimitParams,
+    above_limit,
+    cut_load,
+    idle,
+    limit_load,
+    room,
+)
+from twin.results.schema import arrow_schema
+from twin.scenario.names import category_names
+from twin.simulation.switching import Unserved
+
+if TYPE_CHECKING:
+    from twin.scenario.meters import LoadLimit
+    from twin.simulation.meter_devices import MeterDevices
+
+MINUTES = 60.0
+
+
+@dataclass
+class Held:
+    """Meters whose limiter is not idle, rising rows of the shard."""
+
+    rows: NDArray[np.int64]
+    state: LimiterState
+
+    def inside(self, first: int, last: int) -> tuple[NDArray[np.int64], LimiterState]:
+        """Of some rows: theirs counted from ``first``, and copies of their states."""
+        span = slice(*np.searchsorted(self.rows, (first, last)))
+        return self.rows[span] - first, LimiterState._make(column[span].copy() for column in self.state)
+
+
+@dataclass
+class Cut:
+    """What limits keep from some consumers on a day, rising rows counted from ``first``."""
+
+    first: int
+    rows: NDArray[np.int64]
+    limit_kw: NDArray[np.float64]
+    state: LimiterState
+    """At the day's end."""
+    day: LimiterDay
+    unserved_kwh: NDArray[np.float64]
+    """Demand at nominal voltage, shape (k,). [kWh]"""
+
+
+class LimitDay:
+    """A block's load limits under every arm; keeps what was settled first."""
+
+    def __init__(self, limits: LoadLimits, date: dt.date) -> None:
+        self.limits, self.date = limits, date
+        self.works = limits.devices.state.swap_day <= day_number(date)
+        self.cuts: dict[tuple[int, int], Cut] = {}
+
+    def apply(self, arm: int, rows: slice, kw: NDArray[np.float32], unserved: Unserved | None, steps: int) -> None:
+        """Take from the demand of some consumers what their limits keep from them, in place. [kW]
+
+        The first call for these rows gives the demand of all of them; what it settles holds for later ones.
+
+        Parameters
+        ----------
+        kw : array, shape (n, at least steps)
+            Demand after response, switches and interruptions.
+        unserved : Unserved or None
+            What is taken is added to it, at nominal voltage.
+        """
+        cut = self.cuts.get((arm, rows.start))
+        if cut is None:
+            cut = self.cuts[arm, rows.start] = self._settle(arm, rows, kw, steps)
+        if unserved is not None:
+            _add_unserved(kw, cut.rows, cut.day.open_share, unserved)
+        cut_load(kw, cut.rows, cut.day.open_share)
+
+    def _settle(self, arm: int, rows: slice, kw: NDArray[np.float32], steps: int) -> Cut:
+        limit_kw = np.where(self.works[rows], self.limits.limit_kw(rows), np.inf)
+        near = np.empty(len(limit_kw), np.bool_)
+        above_limit(kw, steps, limit_kw, near)
+        held, before = self.limits.held[arm].inside(rows.start, rows.stop)
+        near[held] = True
+        near &= np.isfinite(limit_kw)  # a new meter, or one that has failed, forgets
+        mine = np.flatnonzero(near)
+        state, day = idle(len(mine)), room(len(mine), steps)
+        _, at, of = np.intersect1d(mine, held, assume_unique=True, return_indices=True)
+        for column, known in zip(state, before, strict=True):
+            column[at] = known[of]
+        kind = self.limits.devices.fleet.kind[rows][mine]
+        step_s = DAY_S / steps
+        limit_load(kw, mine, limit_kw[mine], kind, step_s, self.limits.params, state, day)
+        kept = (kw[mine, :steps].astype(np.float64) * day.open_share).sum(axis=1) * 24.0 / steps
+        return Cut(rows.start, mine, limit_kw[mine], state, day, kept)
+
+    def parts(self, arm: int) -> list[Cut]:
+        """Everything settled under an arm, rising rows."""
+        return [self.cuts[key] for key in sorted(self.cuts) if key[0] == arm]
+
+
+class LoadLimits:
+    """The limits that a scenario sets for a shard's meters, and which of them are not idle."""
+
+    def __init__(self, devices: MeterDevices, setting: LoadLimit, n_arms: int) -> None:
+        self.devices = devices
+        given = setting.model_dump(include=set(LoadLimitParams._fields), exclude_none=True)
+        own = devices.types.params(LoadLimitParams, "load_limit")
+        self.limited = own.persistence_s > 0.0
+        self.params = own._replace(**{name: np.where(self.limited, float(value), 0.0) for name, value in given.items()})
+        default = float(read_yaml("meter_fleet")["load_limit_multiple"]["value"])
+        self.multiple = default if setting.multiple is None else setting.multiple
+        names = setting.categories or category_names()
+        self.addressed = np.isin(np.array(category_names()), np.array(names))
+        self.n_arms = n_arms
+        none = np.zeros(0, np.int64)
+        self.held = [Held(none, idle(0)) for _ in range(n_arms)]
+
+    def limit_kw(self, rows: slice) -> NDArray[np.float64]:
+        """Limit of some consumers; infinite where nothing limits them. [kW]"""
+        consumers, kind = self.devices.population.consumers, self.devices.fleet.kind[rows]
+        has = self.limited[kind] & self.addressed[consumers.category[rows]]
+        return np.where(has, self.multiple * consumers.sanctioned_kw[rows].astype(np.float64), np.inf)
+
+    def begin(self, date: dt.date) -> LimitDay:
+        """Open a day."""
+        return LimitDay(self, date)
+
+    def commit(self, day: LimitDay) -> None:
+        """Take where a settled day leaves the meters."""
+        for arm in range(self.n_arms):
+            parts = day.parts(arm)
+            rows = np.concatenate([np.zeros(0, np.int64), *(cut.first + cut.rows for cut in parts)])
+            columns = zip(idle(0), *(cut.state for cut in parts), strict=True)
+            state = LimiterState._make(np.concatenate(column) for column in columns)
+            kept = (state.mode != CLOSED) | (state.tries > 0) | (state.overloaded > 0) | (state.above_s > 0.0)
+            self.held[arm] = Held(rows[kept], LimiterState._make(column[kept] for column in state))
+
+    def arrays(self) -> NDArray[np.float64]:
+        """For a checkpoint, shape (n_arms, n, 5)."""
+        out = np.zeros((self.n_arms, len(self.devices.fleet.ids), len(LimiterState._fields)))
+        for arm, held in enumerate(self.held):
+            out[arm, held.rows] = np.stack([column.astype(np.float64) for column in held.state], axis=1)
+        return out
+
+    def restore(self, array: NDArray[np.float64]) -> None:
+        """From a checkpoint's array."""
+        for arm, columns in enumerate(array):
+            rows = np.flatnonzero(columns[:, :-1].any(axis=1))
+            empty = idle(0)
+            state = (columns[rows, i].astype(column.dtype) for i, column in enumerate(empty))
+            self.held[arm] = Held(rows, LimiterState._make(state))
+
+    def table(self, case: int, arm: int, day: LimitDay) -> pa.Table:
+        """Meters whose switches the limit opened on a day."""
+        tables = []
+        for cut in day.parts(arm):
+            mine = np.flatnonzero((cut.day.opened > 0) | cut.day.open_share.any(axis=1))
+            open_min = cut.day.open_share[mine].mean(axis=1, dtype=np.float64) * DAY_S / MINUTES
+            columns = {
+                "case": np.full(len(mine), case, np.int32),
+                "date": np.full(len(mine), np.datetime64(day.date, "D")),
+                "consumer_id": self.devices.fleet.ids[cut.first + cut.rows[mine]],
+                "limit_kw": cut.limit_kw[mine],
+                "openings": cut.day.opened[mine],
+                "open_min": open_min,
+                "locked": cut.state.mode[mine] == LOCKED,
+                "unserved_kwh": cut.unserved_kwh[mine],
+            }
+            tables.append(pa.table(columns, schema=arrow_schema("load_limits")))
+        return pa.concat_tables(tables) if tables else arrow_schema("load_limits").empty_table()
+
+    def events(self, arm: int, day: LimitDay) -> list[tuple[NDArray[np.int64], NDArray[np.datetime64], int, str]]:
+        """Begins and ends of overload that meters log: consumers, times, IS 15959 code and name of each kind."""
+        parts = []
+        for what, code, name in ((BEGINS, OVERLOAD, "overload"), (ENDS, OVERLOAD_ENDED, "overload_ended")):
+            for cut in day.parts(arm):
+                row, step = np.nonzero(cut.day.episode == what)
+                step_s = DAY_S / cut.day.episode.shape[1]
+                at_s = step * step_s + cut.day.episode_s[row, step]
+                when = np.datetime64(day.date, "us") + np.rint(at_s * 1e6).astype("timedelta64[us]")
+                parts.append((self.devices.fleet.ids[cut.first + cut.rows[row]], when, code, name))
+        return parts
+
+
+@nb.njit(cache=True, error_model="numpy")
+def _add_unserved(
+    kw: NDArray[np.float32], rows: NDArray[np.int64], open_share: NDArray[np.float32], out: Unserved
+) -> None:
+    """Add up what `cut_load` takes away. ``kw`` [m, stride]."""
+    for i in range(len(rows)):
+        for t in range(open_share.shape[1]):
+            out.kw[out.place[rows[i]], t] += kw[rows[i], t] * open_share[i, t]
