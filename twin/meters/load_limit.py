@@ -64,8 +64,9 @@ class LimiterDay(NamedTuple):
 
 def idle(n: int) -> LimiterState:
     """Meters whose load is far from any limit."""
-    few = (np.zeros(n, np.uint8) for _ in range(3))
-    return LimiterState(*few, np.zeros(n, np.float32), np.zeros(n, np.float32))
+    mode, tries, overloaded = np.zeros((3, n), np.uint8)
+    above_s, calm_s = np.zeros((2, n), np.float32)
+    return LimiterState(mode, tries, overloaded, above_s, calm_s)
 
 
 def room(n: int, steps: int) -> LimiterDay:

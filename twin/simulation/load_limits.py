@@ -110,8 +110,8 @@ class LimitDay:
         mine = np.flatnonzero(near)
         state, day = idle(len(mine)), room(len(mine), steps)
         _, at, of = np.intersect1d(mine, held, assume_unique=True, return_indices=True)
-        for column, known in zip(state, before, strict=True):
-            column[at] = known[of]
+        for name, known in before._asdict().items():
+            getattr(state, name)[at] = known[of]
         kind = self.limits.devices.fleet.kind[rows][mine]
         step_s = DAY_S / steps
         limit_load(kw, mine, limit_kw[mine], kind, step_s, self.limits.params, state, day)
@@ -171,9 +171,10 @@ class LoadLimits:
         """From a checkpoint's array."""
         for arm, columns in enumerate(array):
             rows = np.flatnonzero(columns[:, :-1].any(axis=1))
-            empty = idle(0)
-            state = (columns[rows, i].astype(column.dtype) for i, column in enumerate(empty))
-            self.held[arm] = Held(rows, LimiterState._make(state))
+            state = idle(len(rows))
+            for i, name in enumerate(state._fields):
+                getattr(state, name)[:] = columns[rows, i]
+            self.held[arm] = Held(rows, state)
 
     def table(self, case: int, arm: int, day: LimitDay) -> pa.Table:
         """Meters whose switches the limit opened on a day."""
