@@ -73,3 +73,12 @@ def test_readings_show_the_hours_without_supply(one):
     _, out = one
     (dark,) = sql(out, "select count(*) from {readings} where used_kwh = 0")[0]
     assert dark > 0
+
+
+def test_unserved_energy_is_a_line_of_the_losses_beside_what_is_sent(one):
+    run, out = one
+    parts = {row["part"]: row for row in run.table("losses").to_pylist() if row["area"] == "state"}
+    (unserved,) = sql(out, "select sum(unserved_mw) from {system}")[0]
+    assert math.isclose(parts["unserved"]["energy_mwh"], unserved, rel_tol=1e-9)
+    inside = sum(row["energy_mwh"] for name, row in parts.items() if name not in ("sent", "unserved"))
+    assert math.isclose(inside, parts["sent"]["energy_mwh"], rel_tol=1e-5)

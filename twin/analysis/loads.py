@@ -17,6 +17,8 @@ from twin.units import KW_PER_MW
 FloatArray = NDArray[np.float64]
 STATE_LOSSES = ("loss_ehv", "loss_33kv", "loss_11kv", "loss_dt", "loss_lv")
 FEEDER_LOSSES = ("loss_11kv", "loss_dt", "loss_lv")
+UNSERVED = "unserved"
+"""Of the state: demand that interruptions and open switches leave unserved, no part of what is sent."""
 NOON_H = 12.0
 DAY_H = 24.0
 
@@ -75,7 +77,7 @@ class CaseLoads:
             If its rows are missing, or its feeders are not those of the feeder list.
         """
         feeders = self.feeders
-        parts = [f"{part}_mw" for part in ("sent", "used", *STATE_LOSSES)]
+        parts = [f"{part}_mw" for part in ("sent", "used", *STATE_LOSSES, UNSERVED)]
         system = read_case(self.run, "system", number, ["interval_start", "purchase_inr", *parts])
         hours = clock_hours(system["interval_start"])
         heads = self._heads(number, len(hours))
@@ -139,6 +141,8 @@ def _energy(
     """Energy by area and part: the state, resolved districts, and discoms estimated by the feeders' weights. [MWh]"""
     parts = ("sent", "used", *STATE_LOSSES)
     result = {"state": {part: float(system[f"{part}_mw"].sum()) * step_h for part in parts}}
+    if unserved_mw := float(system[f"{UNSERVED}_mw"].sum()):
+        result["state"][UNSERVED] = unserved_mw * step_h
     for part in ("sent", "used", *FEEDER_LOSSES):
         energy = heads[f"{part}_kw"].sum(axis=0) * (step_h / KW_PER_MW)
         sums = {

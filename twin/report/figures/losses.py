@@ -20,6 +20,7 @@ FILLS = {
     "loss_lv": ("#6BAED6", "#2171B5"),
 }
 """Fill and outline of each level, highest voltage first."""
+UNSERVED = "unserved"
 ROW_PX = 30
 Losses = Mapping[tuple[str, str, str], Mapping[str, Any]]
 SMALL_MWH = 100.0
@@ -139,7 +140,7 @@ def _table(facts: Facts, table: Losses, parts: list[str]) -> base.Table:
     decimals = 0 if most >= SMALL_MWH else max(numbers.decimals_for_figures(most), 0)
     lines = []
     for area in areas:
-        for part in ("sent", *parts, "used"):
+        for part in ("sent", *parts, "used", UNSERVED):
             cells: list[str] = []
             for arm in arms:
                 row = table.get((arm.name, area, part))
