@@ -130,8 +130,8 @@ def _text(value: Any) -> str:
     return str(value)[:19]
 
 
-def draw_story(story: MeterStory, path: Path) -> None:
-    """Draw the profile, the clock and the arrivals as one self-contained page."""
+def story_figure(story: MeterStory) -> go.Figure:
+    """The profile, the clock and the arrivals, with events as upright lines."""
     figure = make_subplots(
         rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.06,
         subplot_titles=("Energy per interval, kWh", "Clock ahead, s", "Profile read after midnight, h"),
@@ -149,4 +149,9 @@ def draw_story(story: MeterStory, path: Path) -> None:
         figure.add_vline(x=row["event_time"], line={"dash": "dash", "width": 1})
     title = f"Meter of consumer {story.consumer_id} ({story.days[0]['device']}), case {story.case}; synthetic"
     figure.update_layout(title=title, template="simple_white", height=800)
-    path.write_text(figure.to_html(include_plotlyjs=True, full_html=True), encoding="utf-8")
+    return figure
+
+
+def draw_story(story: MeterStory, path: Path) -> None:
+    """Write the story's figure as one self-contained page."""
+    path.write_text(story_figure(story).to_html(include_plotlyjs=True, full_html=True), encoding="utf-8")
