@@ -73,6 +73,8 @@ class Stream(IntEnum):
     METER_AGE = 103
     GATEWAY = 104
     METER_MAPPING = 105
+    METER_JOIN = 106
+    METER_BREATH = 107
     # interruptions of supply: keyed by replicate
     OUTAGE_FEEDER = 110
     OUTAGE_TRIP = 111

@@ -15,15 +15,22 @@ from twin.meters.communication import (
     gateway_up,
     join_min,
     latency_s,
+    never_dark,
     one_shot,
 )
 from twin.meters.datasheets import catalogue
-from twin.meters.fleet import LEVELS_H
+from twin.meters.reads import LEVELS_H
 
 PARAMS = catalogue().params(CommunicationParams, "communication")
 MESH = catalogue().names.index("ncc.single_phase")
 ALWAYS_UP = PARAMS._replace(gateway_mtbf_days=np.full(len(catalogue()), 1e12))
 DAY = 9600
+BRIGHT = never_dark(1)
+
+
+def arrival(*asked):
+    """`arrival_h` of a meter that is never without supply."""
+    return arrival_h(*asked, BRIGHT, 0)
 
 
 def links(name, params=PARAMS, seed=3):
@@ -55,7 +62,7 @@ def test_the_silent_share_of_a_fleet_can_be_set(share):
     link, hops = links("eesl.single_phase", params)
     kind = catalogue().names.index("eesl.single_phase")
     silent = sum(
-        not np.isfinite(arrival_h(3, int(IDS[i]), 5, DAY, float(link[i]), int(hops[i]), kind, params, NO_BREAKDOWN))
+        not np.isfinite(arrival(3, int(IDS[i]), 5, DAY, float(link[i]), int(hops[i]), kind, params, NO_BREAKDOWN))
         for i in range(n)
     )
     assert near_share(silent, n, share)
@@ -79,7 +86,7 @@ def test_arrivals_against_hours_after_midnight_are_the_analytic_curve():
     n, link, hops = 40_000, 0.8, 3
     spread, retry = PARAMS.spread_h[MESH], PARAMS.retry_h[MESH]
     q = one_shot(link, hops, PARAMS.sends[MESH])
-    hours = np.array([arrival_h(3, int(i), 5, DAY, link, hops, MESH, ALWAYS_UP, NO_BREAKDOWN) for i in IDS[:n]])
+    hours = np.array([arrival(3, int(i), 5, DAY, link, hops, MESH, ALWAYS_UP, NO_BREAKDOWN) for i in IDS[:n]])
     first = (np.arange(2000) + 0.5) / 2000 * spread
     for hour in (1.0, 4.0, 8.0, 12.0, 24.0):
         tries = np.maximum(np.ceil((hour - first) / retry), 0)
@@ -101,7 +108,7 @@ def test_one_gateway_s_death_takes_its_meters_only():
     dead = PARAMS._replace(gateway_mtbf_days=np.full(len(catalogue()), 20.0))
     dead = dead._replace(gateway_mttr_h=np.full(len(catalogue()), 200.0))
     arrived = {
-        gateway: [np.isfinite(arrival_h(3, int(i), gateway, DAY, 0.97, 2, MESH, dead, NO_BREAKDOWN)) for i in IDS[:100]]
+        gateway: [np.isfinite(arrival(3, int(i), gateway, DAY, 0.97, 2, MESH, dead, NO_BREAKDOWN)) for i in IDS[:100]]
         for gateway in range(300)
     }
     shares = np.array([np.mean(answers) for answers in arrived.values()])
@@ -110,12 +117,12 @@ def test_one_gateway_s_death_takes_its_meters_only():
     assert np.corrcoef(shares, ~silent)[0, 1] > 0.9
     alive = int(np.argmax(shares))
     assert arrived[alive] == [
-        np.isfinite(arrival_h(3, int(i), alive, DAY, 0.97, 2, MESH, ALWAYS_UP, NO_BREAKDOWN)) for i in IDS[:100]
+        np.isfinite(arrival(3, int(i), alive, DAY, 0.97, 2, MESH, ALWAYS_UP, NO_BREAKDOWN)) for i in IDS[:100]
     ], "a gateway that is up all day answers as if none ever died"
 
 
 def test_never_is_beyond_every_day():
-    assert arrival_h(3, 1, 1, DAY, 0.0, 1, MESH, ALWAYS_UP, NO_BREAKDOWN) == NEVER
+    assert arrival(3, 1, 1, DAY, 0.0, 1, MESH, ALWAYS_UP, NO_BREAKDOWN) == NEVER
 
 
 def test_a_breakdown_takes_its_share_of_gateways_for_its_time_and_no_other():

@@ -13,7 +13,8 @@ from tests.runs import TINY
 from twin.errors import DataPackError
 from twin.grid.settings import synthesis
 from twin.grid.strata import choose
-from twin.meters.fleet import ERROR, LEDGER, METERED, READS, THEFT, UNRECORDED, USED
+from twin.meters.fleet import ERROR, LEDGER, METERED, THEFT, UNRECORDED, USED
+from twin.meters.reads import READS
 from twin.results.storage import Storage
 from twin.scenario import load_scenario
 from twin.simulation import meter_devices

@@ -36,6 +36,7 @@ class ClockParams(NamedTuple):
     sync_residual_s: NDArray[np.float64]
     battery_years: NDArray[np.float64]
     battery_log_sd: NDArray[np.float64]
+    battery_off_years: NDArray[np.float64]
 
 
 @nb.njit(error_model="numpy")
@@ -64,8 +65,14 @@ def synchronised(offset_s: float, threshold_s: float, residual_s: float, z: floa
 
 @nb.njit(error_model="numpy")
 def battery_life_years(seed: int, consumer: int, median: float, log_sd: float) -> float:
-    """Life of a meter's battery. [years]"""
+    """Life of a meter's battery that is never asked to run the clock. [years]"""
     return median * np.exp(log_sd * normal(key64(seed, Stream.METER_CLOCK, consumer), 1))
+
+
+@nb.njit(error_model="numpy")
+def battery_alive(age_years: float, off_years: float, life_years: float, capacity_years: float) -> bool:
+    """Has a battery charge left? It loses 1 / life a year by itself, and 1 / capacity a year of running the clock."""
+    return age_years / life_years + off_years / capacity_years < 1.0
 
 
 @nb.njit(cache=True, error_model="numpy")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.kernels import watch_compilation
-from twin.streams import Stream, gamma, key64, splitmix64, uniform
+from twin.streams import Stream, gamma, key64, normal, splitmix64, uniform
 
 watch_compilation()
 
@@ -84,27 +84,36 @@ def gateway_up(seed: int, gateway: int, hour: float, mtbf_days: float, mttr_h: f
     return True
 
 
-@nb.njit(error_model="numpy")
-def arrival_h(
-    seed: int, consumer: int, gateway: int, day: int, link: float, hops: int, kind: int, params: CommunicationParams,
-    breakdown: Breakdown,
-) -> float:  # fmt: skip
-    """Hours after midnight at which yesterday's profile has come in; `NEVER` if not within the day.
+class Dark(NamedTuple):
+    """Times of a day without supply, by place: those of place i are ``ptr[i]`` to ``ptr[i + 1]``, rising and apart."""
 
-    The first push is spread evenly over ``spread_h``; it is tried again every ``retry_h``.
-    """
-    key = key64(seed, Stream.METER_READ, consumer)
-    q = one_shot(link, hops, params.sends[kind])
-    at = params.spread_h[kind] * uniform(key, day * _DRAWS_A_DAY)
-    attempt = 1
-    while at < DAY_H:
-        hour, mtbf_days, mttr_h = day * DAY_H + at, params.gateway_mtbf_days[kind], params.gateway_mttr_h[kind]
-        up = gateway_up(seed, gateway, hour, mtbf_days, mttr_h, breakdown)
-        if up and uniform(key, day * _DRAWS_A_DAY + attempt) < q:
-            return at
-        at += params.retry_h[kind]
-        attempt += 1
-    return NEVER
+    ptr: NDArray[np.int64]
+    """Shape (n_places + 1,)."""
+    from_h: NDArray[np.float64]
+    """From the day's midnight on; below zero where supply failed before. [h]"""
+    until_h: NDArray[np.float64]
+    """Above 24 where it comes back later."""
+
+
+def never_dark(n_places: int) -> Dark:
+    """Supply without a break."""
+    return Dark(np.zeros(n_places + 1, np.int64), np.zeros(0), np.zeros(0))
+
+
+@nb.njit(error_model="numpy")
+def dark_h(dark: Dark, place: int) -> float:
+    """Time of the day that a place is without supply. [h]"""
+    total = 0.0
+    for j in range(dark.ptr[place], dark.ptr[place + 1]):
+        total += max(0.0, min(dark.until_h[j], DAY_H) - max(dark.from_h[j], 0.0))
+    return total
+
+
+def hours_dark(dark: Dark) -> NDArray[np.float64]:
+    """`dark_h` of every place, shape (n_places,). [h]"""
+    spent = np.maximum(np.minimum(dark.until_h, DAY_H) - np.maximum(dark.from_h, 0.0), 0.0)
+    total = np.concatenate([np.zeros(1), np.cumsum(spent)])
+    return total[dark.ptr[1:]] - total[dark.ptr[:-1]]
 
 
 @nb.njit(error_model="numpy")
@@ -117,6 +126,64 @@ def latency_s(hops: int, first_s: float, hop_s: float, log_sd: float, z: float) 
 def join_min(hops: int, median_min: float, hop_min: float, log_sd: float, z: float) -> float:
     """Time until a meter is in its network again after its supply has come back. [min]"""
     return median_min * np.exp(log_sd * z) + hop_min * max(hops - 2, 0)
+
+
+@nb.njit(error_model="numpy")
+def minute_of(day: int, hour: float) -> int:
+    """Minutes since 2000-01-01 of an hour of a day: the number by which draws of an interruption are known."""
+    return day * 1440 + int(np.rint(60.0 * hour))
+
+
+@nb.njit(error_model="numpy")
+def joined_h(
+    seed: int, consumer: int, day: int, until_h: float, hops: int, kind: int, params: CommunicationParams
+) -> float:
+    """Hour at which a meter is in its network again whose supply came back at ``until_h``."""
+    z = normal(key64(seed, Stream.METER_JOIN, consumer), minute_of(day, until_h))
+    median, log_sd = params.join_median_min[kind], params.join_log_sd[kind]
+    return until_h + join_min(hops, median, params.join_hop_min[kind], log_sd, z) / 60.0
+
+
+@nb.njit(error_model="numpy")
+def is_off_air(
+    seed: int, consumer: int, day: int, hour: float, dark: Dark, place: int, hops: int, kind: int,
+    params: CommunicationParams,
+) -> bool:  # fmt: skip
+    """Is a meter without supply at an hour of a day, or not yet in its network again?"""
+    for j in range(dark.ptr[place], dark.ptr[place + 1]):
+        if hour < dark.from_h[j]:
+            return False
+        if hour < dark.until_h[j]:
+            return True
+        if hour < joined_h(seed, consumer, day, dark.until_h[j], hops, kind, params):
+            return True
+    return False
+
+
+@nb.njit(error_model="numpy")
+def arrival_h(
+    seed: int, consumer: int, gateway: int, day: int, link: float, hops: int, kind: int, params: CommunicationParams,
+    breakdown: Breakdown, dark: Dark, place: int,
+) -> float:  # fmt: skip
+    """Hours after midnight at which yesterday's profile has come in; `NEVER` if not within the day.
+
+    The first push is spread evenly over ``spread_h``; it is tried again every ``retry_h``. ``dark`` tells when the
+    meter's ``place`` is without supply on the day of the push.
+    """
+    key = key64(seed, Stream.METER_READ, consumer)
+    q = one_shot(link, hops, params.sends[kind])
+    at = params.spread_h[kind] * uniform(key, day * _DRAWS_A_DAY)
+    attempt = 1
+    while at < DAY_H:
+        hour, mtbf_days, mttr_h = day * DAY_H + at, params.gateway_mtbf_days[kind], params.gateway_mttr_h[kind]
+        up = gateway_up(seed, gateway, hour, mtbf_days, mttr_h, breakdown)
+        if up and dark.ptr[place] < dark.ptr[place + 1]:
+            up = not is_off_air(seed, consumer, day, at, dark, place, hops, kind, params)
+        if up and uniform(key, day * _DRAWS_A_DAY + attempt) < q:
+            return at
+        at += params.retry_h[kind]
+        attempt += 1
+    return NEVER
 
 
 @nb.njit(cache=True, error_model="numpy")
@@ -156,6 +223,7 @@ def arrivals_h(
     hops: NDArray[np.uint8], kind: NDArray[np.uint8], params: CommunicationParams, breakdown: Breakdown,
     out: NDArray[np.float32],
 ) -> None:  # fmt: skip
-    """`arrival_h` of many meters, shape (n,) each."""
+    """`arrival_h` of many meters that are not without supply, shape (n,) each."""
+    dark = Dark(np.zeros(2, np.int64), np.zeros(0), np.zeros(0))
     for i in range(len(ids)):
-        out[i] = arrival_h(seed, ids[i], gateway[i], day, link[i], hops[i], kind[i], params, breakdown)
+        out[i] = arrival_h(seed, ids[i], gateway[i], day, link[i], hops[i], kind[i], params, breakdown, dark, 0)

@@ -95,6 +95,7 @@ class Clock(_Replaceable):
     sync_residual_s: _NotNegative
     battery_years: _Positive
     battery_log_sd: _NotNegative
+    battery_off_years: _Positive
 
 
 class Memory(_Part):

@@ -1,7 +1,7 @@
 """All meters of a shard as columns, and what a day does to them: clocks, failures, arrival, recorded energy.
 
 State of one meter (compact, `Fleet` and `FleetState`): type 1, errors 20, basic power 4, tangent 4, crystal 4, frailty
-4, theft 5, link 4, hops 1, gateway 8, thus 55 bytes of traits; installation 4, swap 4, clock 4, waiting days 2, thus 14
+4, theft 5, link 4, hops 1, gateway 4, thus 51 bytes of traits; installation 4, swap 4, clock 4, waiting days 2, thus 14
 bytes that change. The registers come on top, 8 bytes for each zone and arm.
 """
 
@@ -14,8 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.kernels import watch_compilation
-from twin.meters.clock import DAY_S, TURNOVER_C, ClockParams, Stretches, advanced, rate_ppm, shift_zones, synchronised
-from twin.meters.communication import Breakdown, CommunicationParams, arrival_h
+from twin.meters.clock import (
+    DAY_S,
+    TURNOVER_C,
+    ClockParams,
+    Stretches,
+    advanced,
+    battery_alive,
+    battery_life_years,
+    rate_ppm,
+    shift_zones,
+    synchronised,
+)
+from twin.meters.communication import Breakdown, CommunicationParams, Dark, arrival_h, dark_h, never_dark
 from twin.meters.failure import YEAR_DAYS, FailureParams, fails_on, fails_within, repair_days
 from twin.meters.memory import fetched
 from twin.meters.metrology import AGEING, GAIN, LOW_LOAD, PHASE, TEMPERATURE, MetrologyParams, recorded_kwh
@@ -24,6 +35,10 @@ from twin.streams import Stream, key64, normal, uniform
 from twin.units import WH_PER_KWH
 
 watch_compilation()
+
+
+HOUR_S = 3600.0
+YEAR_H = 24.0 * YEAR_DAYS
 
 
 class FleetParams(NamedTuple):
@@ -54,7 +69,8 @@ class Fleet(NamedTuple):
     """Share of the use that passes the meter."""
     link: NDArray[np.float32]
     hops: NDArray[np.uint8]
-    gateway: NDArray[np.int64]
+    gateway: NDArray[np.int32]
+    """Row of `Places.gateway_id`."""
 
 
 class Places(NamedTuple):
@@ -65,6 +81,8 @@ class Places(NamedTuple):
     """Row of its DT; the last row of the ledger where it has none."""
     feeder: NDArray[np.int32]
     """Position of its feeder, likewise."""
+    gateway_id: NDArray[np.int64]
+    """Names of the gateways, shape (n_gateways,)."""
 
 
 class FleetState(NamedTuple):
@@ -120,6 +138,23 @@ class DayOut(NamedTuple):
     lost: NDArray[np.uint16]
     failed: NDArray[np.bool_]
     clock_set: NDArray[np.bool_]
+    delayed: NDArray[np.bool_]
+    """Does the profile come in later because of interruptions of supply, or not within a day?"""
+
+
+class PowerCuts(NamedTuple):
+    """When supply is interrupted, by DT (row of `Places.dt`)."""
+
+    today: Dark
+    tomorrow: Dark
+    """The day on which today's profile comes in."""
+    off_h: NDArray[np.float64]
+    """Time without supply since the run began, before today. Shape (n_dts + 1,). [h]"""
+
+
+def no_cuts(n_places: int) -> PowerCuts:
+    """Supply without a break."""
+    return PowerCuts(never_dark(n_places), never_dark(n_places), np.zeros(n_places))
 
 
 LEDGER = ("used", "metered", "error", "theft", "unrecorded")
@@ -129,8 +164,9 @@ USED, METERED, ERROR, THEFT, UNRECORDED = range(len(LEDGER))
 
 @nb.njit(cache=True, error_model="numpy")
 def advance_fleet(
-    fleet: Fleet, state: FleetState, params: FleetParams, place: Places, today: DayContext, given: Given, out: DayOut
-) -> None:
+    fleet: Fleet, state: FleetState, params: FleetParams, place: Places, today: DayContext, given: Given,
+    cuts: PowerCuts, out: DayOut,
+) -> None:  # fmt: skip
     """A day passes: meters fail or are swapped, clocks drift and are set, profiles come in and are fetched."""
     chances = rates = 0
     for i in range(len(fleet.ids)):
@@ -139,7 +175,7 @@ def advance_fleet(
         chances += given.has_chance[k]
         rates += given.has_ppm[k]
         out.arrival_h[i], out.fetched[i], out.lost[i] = np.inf, 0, 0
-        out.failed[i], out.clock_set[i] = False, False
+        out.failed[i], out.clock_set[i], out.delayed[i] = False, False, False
         if state.swap_day[i] == today.day:
             state.installed_day[i], state.clock_s[i], state.waiting[i] = today.day, 0.0, 0
         if state.swap_day[i] > today.day:
@@ -160,7 +196,7 @@ def advance_fleet(
             ppm = given.ppm[rate_at]
         else:
             ppm = _rate_ppm(i, k, fleet, params.clock, today.square_k2[place.district[i]], age)
-        _communicate(i, k, ppm, fleet, state, params, today, out)
+        _communicate(i, k, ppm, age, fleet, state, params, place, today, cuts, out)
 
 
 @nb.njit(error_model="numpy")
@@ -173,14 +209,26 @@ def _rate_ppm(i: int, k: int, fleet: Fleet, clock: ClockParams, square_k2: float
 
 @nb.njit(error_model="numpy")
 def _communicate(
-    i: int, k: int, ppm: float, fleet: Fleet, state: FleetState, params: FleetParams, today: DayContext, out: DayOut
-) -> None:
-    clock = params.clock
-    offset = advanced(state.clock_s[i], ppm, DAY_S, 0.0, True)
+    i: int, k: int, ppm: float, age: float, fleet: Fleet, state: FleetState, params: FleetParams, place: Places,
+    today: DayContext, cuts: PowerCuts, out: DayOut,
+) -> None:  # fmt: skip
+    clock, dt, gateway = params.clock, place.dt[i], place.gateway_id[fleet.gateway[i]]
+    off_s, alive = 0.0, True
+    if cuts.today.ptr[dt] < cuts.today.ptr[dt + 1]:
+        off_s = HOUR_S * dark_h(cuts.today, dt)
+        life = battery_life_years(today.seed, fleet.ids[i], clock.battery_years[k], clock.battery_log_sd[k])
+        alive = battery_alive(age, cuts.off_h[dt] / YEAR_H, life, clock.battery_off_years[k])
+    offset = advanced(state.clock_s[i], ppm, DAY_S, off_s, alive)
     arrived = arrival_h(
-        today.seed, fleet.ids[i], fleet.gateway[i], today.day + 1, fleet.link[i], fleet.hops[i], k,
-        params.communication, today.breakdown,
+        today.seed, fleet.ids[i], gateway, today.day + 1, fleet.link[i], fleet.hops[i], k, params.communication,
+        today.breakdown, cuts.tomorrow, dt,
     )  # fmt: skip
+    if cuts.tomorrow.ptr[dt] < cuts.tomorrow.ptr[dt + 1]:
+        bright = arrival_h(
+            today.seed, fleet.ids[i], gateway, today.day + 1, fleet.link[i], fleet.hops[i], k, params.communication,
+            today.breakdown, cuts.tomorrow, len(cuts.tomorrow.ptr) - 2,
+        )  # fmt: skip
+        out.delayed[i] = arrived > bright
     out.arrival_h[i] = arrived
     got, lost, waiting = fetched(int(state.waiting[i]), int(params.depth_days[k]), np.isfinite(arrived))
     out.fetched[i], out.lost[i], state.waiting[i] = got, lost, min(waiting, 65535)
@@ -316,37 +364,6 @@ def settled_swaps(
         else:
             chance = fails_within(age, age + 1.0 / YEAR_DAYS, fleet.frailty[i], 1.0, k, params) * mean_days
         out[i] = day + 1 + int(mean_days * uniform(key, 1)) if uniform(key, 0) < chance else installed_day[i]
-
-
-LEVELS_H = (1, 2, 4, 6, 8, 12, 24)
-"""Hours after midnight at which reads are counted; Indian contracts ask for 8, 12 and 24 (recalled)."""
-READS = ("meters", "working", *(f"read_{hours}h" for hours in LEVELS_H), "days_fetched", "days_lost")
-"""Counts of a feeder's meters of one type."""
-
-
-@nb.njit(cache=True, error_model="numpy")
-def count_reads(
-    fleet: Fleet, state: FleetState, place: Places, day: int, today: DayOut, counts: NDArray[np.int64]
-) -> None:
-    """Add up `READS` of what came in; ``counts`` has the shape (n_feeders + 1, n_types, len(READS))."""
-    for i in range(len(fleet.ids)):
-        row = counts[place.feeder[i], fleet.kind[i]]
-        row[0] += 1
-        row[1] += state.swap_day[i] <= day
-        for level in range(len(LEVELS_H)):
-            row[2 + level] += today.arrival_h[i] < LEVELS_H[level]
-        row[2 + len(LEVELS_H)] += today.fetched[i]
-        row[3 + len(LEVELS_H)] += today.lost[i]
-
-
-@nb.njit(cache=True, error_model="numpy")
-def add_read_energy(
-    fleet: Fleet, place: Places, today: DayOut, metered_kwh: NDArray[np.float64], read_kwh: NDArray[np.float64]
-) -> None:
-    """Add what the meters that were read within the day gained, shape (n_feeders + 1, n_types). [kWh]"""
-    for i in range(len(fleet.ids)):
-        if np.isfinite(today.arrival_h[i]):
-            read_kwh[place.feeder[i], fleet.kind[i]] += metered_kwh[i]
 
 
 def mean_square_k2(temperature_c: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -46,6 +46,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "commands": ("case", "campaign", "consumer_id"),
     "outages": ("case", "level", "entity_id", "began", "cause"),
     "supply": ("case", "date", "feeder_id"),
+    "meter_power": ("case", "date", "feeder_id"),
     "load_limits": ("case", "date", "consumer_id"),
     "estimates": ("case", "consumer_id", "period_start"),
     "losses": ("arm", "area", "part"),

@@ -95,9 +95,9 @@ class Commands:
         start_h = DAY_H * day_number(command.day) + command.hour
         issued, reached = np.empty(len(rows)), np.empty(len(rows))
         deliver(
-            np.uint64(self.devices.seed), fleet.ids[rows], fleet.gateway[rows], fleet.kind[rows], fleet.link[rows],
-            fleet.hops[rows], self.devices.params.communication, self.devices.breakdown, number, start_h,
-            command.queue_min / 60.0, command.jitter_s, command.within_h, issued, reached,
+            np.uint64(self.devices.seed), fleet.ids[rows], self.devices.gateways(rows), fleet.kind[rows],
+            fleet.link[rows], fleet.hops[rows], self.devices.params.communication, self.devices.breakdown, number,
+            start_h, command.queue_min / 60.0, command.jitter_s, command.within_h, issued, reached,
         )  # fmt: skip
         within_h = command.within_h
         if command.command == "firmware":

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,28 +25,27 @@ from twin.meters.datasheets import Catalogue, catalogue
 from twin.meters.failure import FailureParams, draw_frailties
 from twin.meters.fleet import (
     LEDGER,
-    READS,
     DayContext,
     DayOut,
     Fleet,
     FleetParams,
     FleetState,
-    Places,
-    add_read_energy,
     advance_fleet,
-    count_reads,
     mean_square_k2,
     record_energy,
     settled_clocks,
     settled_swaps,
 )
 from twin.meters.metrology import MetrologyParams, class_points, draw_errors
+from twin.meters.reads import READS, add_read_energy, count_reads
 from twin.meters.theft import KINDS, TheftParams, draw_theft, log_signs
 from twin.scenario.names import BY_DISTRICT
 from twin.simulation.dt_meters import DtMeters, Mapped, feeder_meters
 from twin.simulation.load_limits import LoadLimits
 from twin.simulation.meter_commands import CommandDay, Commands
 from twin.simulation.meter_estimates import Estimates
+from twin.simulation.meter_outages import MeterOutages, PowerDay, cuts_of
+from twin.simulation.meter_places import gateways_of, places_of
 from twin.simulation.meter_variants import UserModels
 from twin.simulation.population import Population
 from twin.simulation.relays import Relays
@@ -87,6 +85,8 @@ class DeviceDay:
     """`READS` by feeder and type, shape (n_feeders + 1, n_types, len(READS))."""
     arms: list[ArmDay]
     commands: CommandDay | None = None
+    power: PowerDay | None = None
+    """Where supply is interrupted."""
 
 
 class MeterDevices:
@@ -97,12 +97,13 @@ class MeterDevices:
         self.seed, self.weather, self.population = world.seed, world.weather, population
         self.types = catalogue()
         self.params = _params(self.types)
-        self.place = _places(population)
         self.stretches = stretches_of(world.plan.zones.zone_of_step)
         self.breakdown = _breakdown(world)
         self._zone_of_quarter = np.repeat(world.plan.zones.zone_of_step, DAY_STEPS // world.plan.steps)
         kind = meter_types(world, self.types)
-        self.fleet = _draw_fleet(world.seed, population, kind, self.types, self.params)
+        gateway, gateway_id = gateways_of(population, kind, self.types)
+        self.place = places_of(population, gateway_id)
+        self.fleet = _draw_fleet(world.seed, population, kind, gateway, self.types, self.params)
         variants.load(world.plan.scenario.meters.models)  # this process may not have imported them yet
         self.models = UserModels(self.types, np.append(kind, self.types.code("ct_operated", "ct_operated")))
         self.dt_meters = DtMeters(world.seed, population, self.place.dt, self.types, self.params, self.models)
@@ -113,6 +114,7 @@ class MeterDevices:
         wanted = world.plan.scenario.meters.commands
         self.relays = Relays(self, len(world.plan.arms)) if wanted else None
         self.commands = Commands(self, wanted, self.relays) if self.relays is not None and wanted else None
+        self.outages = MeterOutages(self, world.outages) if world.outages is not None else None
         limit = world.plan.scenario.meters.load_limit
         self.limits = LoadLimits(self, limit, len(world.plan.arms)) if limit else None
 
@@ -120,6 +122,10 @@ class MeterDevices:
     def resolution_wh(self) -> NDArray[np.int64]:
         """Last digit of each meter's register, shape (n,). [Wh]"""
         return self.params.resolution_wh[self.fleet.kind].astype(np.int64)
+
+    def gateways(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Names of some meters' gateways, shape (k,)."""
+        return self.place.gateway_id[self.fleet.gateway[rows]]
 
     @property
     def bytes_per_meter(self) -> float:
@@ -154,6 +160,8 @@ class MeterDevices:
             self.relays.restore(arrays["relays"])
         if self.limits is not None:
             self.limits.restore(arrays["load_limits"])
+        if self.outages is not None:
+            self.outages.restore(arrays["off_h"])
         installed, swap, clock, waiting = arrays["devices"][0].T
         self.state = FleetState(
             installed.astype(np.int32), swap.astype(np.int32), clock.astype(np.float32), waiting.astype(np.uint16)
@@ -164,7 +172,8 @@ class MeterDevices:
         devices = np.column_stack([column.astype(np.float64) for column in self.state])[None]
         relays = {} if self.relays is None else {"relays": self.relays.arrays()}
         limits = {} if self.limits is None else {"load_limits": self.limits.arrays()}
-        return {"devices": devices} | self.estimates.arrays() | relays | limits
+        off = {} if self.outages is None else {"off_h": self.outages.arrays()}
+        return {"devices": devices} | self.estimates.arrays() | relays | limits | off
 
     def context(self, date: dt.date) -> DayContext:
         """What a day is like where the meters hang."""
@@ -188,9 +197,11 @@ class MeterDevices:
         commands = None if self.commands is None else self.commands.prepare(date)
         today, n = self.context(date), len(self.fleet.ids)
         fetched, lost = np.empty(n, np.uint16), np.empty(n, np.uint16)
-        out = DayOut(np.empty(n, np.float32), fetched, lost, np.empty(n, np.bool_), np.empty(n, np.bool_))
+        flags = np.empty((3, n), np.bool_)
+        out = DayOut(np.empty(n, np.float32), fetched, lost, *flags)
         given = self.models.day(self.fleet, self.place, self.state.installed_day, today)
-        advance_fleet(self.fleet, self.state, self.params, self.place, today, given, out)
+        cuts = cuts_of(self.outages, date, self.population.n_dts)
+        advance_fleet(self.fleet, self.state, self.params, self.place, today, given, cuts, out)
         counts = np.zeros((len(self.population.feeders) + 1, len(self.types), len(READS)), np.int64)
         count_reads(self.fleet, self.state, self.place, today.day, out, counts)
         is_read = np.where(self.fleet.hops > 0, np.isfinite(out.arrival_h), self.state.swap_day <= today.day)
@@ -202,7 +213,8 @@ class MeterDevices:
             add_read_energy(self.fleet, self.place, out, metered, read)
             mapped = self.dt_meters.mapped(metered, out.arrival_h)
             arms.append(ArmDay(ledger, read, metered[watched], mapped))
-        return DeviceDay(date, out, counts, arms, commands)
+        power = None if self.outages is None else self.outages.pass_day(date, cuts, out.delayed)
+        return DeviceDay(date, out, counts, arms, commands, power)
 
     def recorded_share(
         self, date: dt.date, rows: NDArray[np.int64], used_kwh: NDArray[np.float64]
@@ -211,7 +223,8 @@ class MeterDevices:
         fleet = Fleet._make(column[rows] for column in self.fleet)
         state = FleetState._make(column[rows] for column in self.state)
         state = state._replace(clock_s=np.zeros(len(rows), np.float32))
-        place = Places(self.place.district[rows], np.zeros(len(rows), np.int32), self.place.feeder[rows])
+        nowhere = np.zeros(len(rows), np.int32)
+        place = self.place._replace(district=self.place.district[rows], dt=nowhere, feeder=self.place.feeder[rows])
         recorded, today = np.zeros(used_kwh.shape), self.context(date)
         given = self.models.energy(fleet, place, state.installed_day, today, used_kwh, self.stretches.zone_hours)
         record_energy(
@@ -298,25 +311,10 @@ def _params(types: Catalogue) -> FleetParams:
     )
 
 
-def _places(population: Population) -> Places:
-    """Where each consumer's meter hangs; consumers without a feeder or DT get the last row of the sums."""
-    n = len(population.consumers)
-    dt_row = np.full(n, population.n_dts, np.int32)
-    feeder_row = np.full(n, len(population.feeders), np.int32)
-    for position, part in enumerate(population.feeders):
-        feeder_row[part.rows] = position
-        if len(part.dt_id) == 0:
-            continue
-        order = np.argsort(part.dt_id)
-        wanted = population.consumers.dt_id[part.rows]
-        found = order[np.minimum(np.searchsorted(part.dt_id[order], wanted), max(len(order) - 1, 0))]
-        dt_row[part.rows] = np.where(part.dt_id[found] == wanted, part.dts.start + found, population.n_dts)
-    return Places(population.consumers.district, dt_row, feeder_row)
-
-
 def _draw_fleet(
-    seed: int, population: Population, kind: NDArray[np.uint8], types: Catalogue, params: FleetParams
-) -> Fleet:
+    seed: int, population: Population, kind: NDArray[np.uint8], gateway: NDArray[np.int32], types: Catalogue,
+    params: FleetParams,
+) -> Fleet:  # fmt: skip
     """Draw the lasting traits of all meters."""
     consumers = population.consumers
     ids = consumers.consumer_id
@@ -334,7 +332,7 @@ def _draw_fleet(
         ids=ids, kind=kind, errors=errors, tan_phi=tangent, basic_kw=basic.astype(np.float32),
         crystal_ppm=draw_crystals(seed, ids, kind, params.clock),
         frailty=draw_frailties(seed, ids, kind, params.failure), theft_kind=theft_kind, through=through, link=link,
-        hops=hops, gateway=_gateways(population, kind, types),
+        hops=hops, gateway=gateway,
     )  # fmt: skip
 
 
@@ -373,13 +371,3 @@ def _installed(seed: int, fleet: Fleet, types: Catalogue, day: int) -> NDArray[n
     u = uniforms(seed, Stream.METER_AGE, fleet.ids)
     age = low[fleet.kind] + u * (high - low)[fleet.kind]
     return (day - 1 - np.floor(age * 365.25)).astype(np.int32)
-
-
-def _gateways(population: Population, kind: NDArray[np.uint8], types: Catalogue) -> NDArray[np.int64]:
-    """Gateway of each meter: neighbouring DTs share one of their maker; a consumer without a DT has one alone."""
-    consumers, per_dt = population.consumers, read_yaml("meter_fleet")["meters_per_dt"]["value"]
-    meters = [sheet.model.communication for sheet in types.sheets]
-    dts = np.array([1 if part is None else max(1, round(part.gateway_meters.value / per_dt)) for part in meters])
-    maker = np.array([crc32(sheet.maker.encode()) for sheet in types.sheets], np.int64)
-    shared = (consumers.dt_id // dts[kind]) << 32 | maker[kind]
-    return np.where(consumers.dt_id < 0, -1 - consumers.consumer_id, shared)

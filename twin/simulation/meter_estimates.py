@@ -170,8 +170,8 @@ class Estimates:
         fleet, found, out = self.devices.fleet, np.zeros(len(rows), np.bool_), np.empty(len(rows), np.float32)
         for later in range(1, int(wait_days) + 1):
             arrivals_h(
-                np.uint64(self.devices.seed), fleet.ids[rows], fleet.gateway[rows], last + 1 + later, fleet.link[rows],
-                fleet.hops[rows], fleet.kind[rows], self.devices.params.communication,
+                np.uint64(self.devices.seed), fleet.ids[rows], self.devices.gateways(rows), last + 1 + later,
+                fleet.link[rows], fleet.hops[rows], fleet.kind[rows], self.devices.params.communication,
                 self.devices.breakdown, out,
             )  # fmt: skip
             found |= np.isfinite(out)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from twin.datapack import read_yaml
 from twin.meters.clock import CLOCK_SET
-from twin.meters.fleet import LEDGER, READS
+from twin.meters.fleet import LEDGER
+from twin.meters.reads import READS
 from twin.meters.theft import KINDS, OCCURRENCE, RESTORATION
 from twin.results.schema import arrow_schema
 from twin.results.storage import FileRecord
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from twin.simulation.shard import Shared
 
 NO_CODE = 0
+NOBODY = np.zeros(0, np.int64)
 SENT = DT_COLUMNS.index("sent_kwh")
 MIDNIGHT_AFTER = np.timedelta64(1, "D")
 
@@ -54,7 +56,7 @@ def meter_files(
         tables = {
             "meter_balance": balance_rows(case, arm, meters.devices, day),
             "meter_reads": read_rows(case, arm, meters.devices, day),
-            "meter_events": event_rows(case, arm, meters.devices, day, block.limits),
+            "meter_events": event_rows(case, arm, meters.devices, day, block.limits, watched),
             "meter_days": day_rows(case, arm, meters.devices, day, watched, used),
             "dt_meters": meters.devices.dt_meters.rows(
                 case,
@@ -71,6 +73,8 @@ def meter_files(
             tables["commands"] = meters.devices.commands.table(case, arm, day.commands)
         if meters.devices.limits is not None and block.limits is not None:
             tables["load_limits"] = meters.devices.limits.table(case, arm, block.limits)
+        if meters.devices.outages is not None and day.power is not None:
+            tables["meter_power"] = meters.devices.outages.table(case, day.power)
         for table, rows in tables.items():
             if table in shared.wanted and rows.num_rows:
                 path = f"tables/{table}/case={case}/{name}.parquet"
@@ -145,8 +149,14 @@ def read_rows(case: int, arm: int, devices: MeterDevices, day: DeviceDay) -> pa.
     return pa.table(columns, schema=arrow_schema("meter_reads"))
 
 
-def event_rows(case: int, arm: int, devices: MeterDevices, day: DeviceDay, limits: LimitDay | None = None) -> pa.Table:
-    """Failures, swaps, clocks set, signs of tampering, commands carried out and overloads of a day."""
+def event_rows(
+    case: int, arm: int, devices: MeterDevices, day: DeviceDay, limits: LimitDay | None = None,
+    watched: NDArray[np.int64] = NOBODY,
+) -> pa.Table:  # fmt: skip
+    """Failures, swaps, clocks set, signs of tampering, commands carried out and overloads of a day.
+
+    Interruptions of supply are told of ``watched`` meters only, since all meters log several a day.
+    """
     start = np.datetime64(day.date, "us")
     state, out, ids = devices.state, day.devices, devices.fleet.ids
     swapped = (state.swap_day == devices.context(day.date).day) & (state.installed_day == state.swap_day)
@@ -162,6 +172,8 @@ def event_rows(case: int, arm: int, devices: MeterDevices, day: DeviceDay, limit
         parts += devices.commands.events(arm, day.commands)
     if devices.limits is not None and limits is not None:
         parts += devices.limits.events(arm, limits)
+    if devices.outages is not None and day.power is not None:
+        parts += devices.outages.events(day.power, watched)
     rows = [
         pa.table(
             {

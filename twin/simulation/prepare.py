@@ -267,7 +267,7 @@ def wanted_tables(scenario: Scenario) -> list[str]:
     tables += ["mapped_loads", "loads"] if scenario.grid.is_own else []
     with_devices = any(point.meters.devices for _, point in scenario.points())
     devices = ["meter_balance", "meter_reads", "meter_events", "meter_days", "dt_meters", "feeder_meters"]
-    devices += ["estimates", "commands", "load_limits"]
+    devices += ["estimates", "commands", "load_limits", "meter_power"]
     tables += devices if with_devices else []
     if any(point.outages is not None for _, point in scenario.points()):
         tables += ["outages", "supply"]

@@ -143,6 +143,18 @@ class Outages:
         )
         return supply
 
+    def by_dt(self, day: SupplyDay) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        """Times without supply of every DT of the shard, rising: its row, from, until. [h]"""
+        place, from_h, until_h = _times_of(day.heads, self._dt_feeder)
+        shared = ~np.isin(place, day.dts)  # those with interruptions of their own have their head's among them
+        own = np.repeat(day.dts, np.diff(day.own.ptr))
+        n = len(own)
+        row = np.concatenate([place[shared], own])
+        order = np.argsort(row, kind="stable")
+        times = ((from_h, day.own.from_h), (until_h, day.own.until_h))
+        starts, ends = (np.concatenate([head[shared], mine[:n]])[order] for head, mine in times)
+        return row[order], starts, ends
+
     def of_stations(self, day: SupplyDay) -> Supply:
         """What consumers on 11 and 33 kV have of a day, by PSS that the shard owns; they restart by hand."""
         n = len(day.stations.ptr) - 1
