@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -105,8 +106,9 @@ def test_a_table_that_is_asked_for_must_be_there(table: str) -> None:
 
 
 def test_what_is_left_out_is_named_with_its_tables() -> None:
-    two = {"experiment": {"arms": {"flat": {}, "tod": {}}}}
-    one = {"experiment": {"arms": {"flat": {}}}}
+    day = {"time": {"start": date(2026, 6, 8), "days": 1}}
+    two: dict[str, Any] = {"experiment": {"arms": {"flat": {}, "tod": {}}}, **day}
+    one: dict[str, Any] = {"experiment": {"arms": {"flat": {}}}, **day}
 
     def named(scenario: dict[str, Any], tables: Any) -> dict[str, tuple[str, ...]]:
         return {part.name: part.tables for part in left_out({**scenario, "output": {"tables": tables}})}
@@ -118,3 +120,8 @@ def test_what_is_left_out_is_named_with_its_tables() -> None:
         "bills": ("consumers", "bills"), "transformers": ("transformers",), "feeders": ("feeders",)
     }  # fmt: skip
     assert named(one, ["feeders"]) == {"transformers": ("transformers",)}  # one arm: no bills are compared anyway
+    month = {"time": {"start": date(2026, 6, 1), "days": 30}}
+    held = ["consumers", "feeders", "transformers"]
+    assert named(one | month, held) == {"atc": ("bills",)}
+    assert named(one | month | {"meters": {"devices": True}}, [*held, "bills"]) == {"utility": ("feeder_meters",)}
+    assert named(one | {"time": {"start": date(2026, 6, 1), "days": 29}}, held) == {}

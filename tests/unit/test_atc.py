@@ -17,7 +17,7 @@ from tests.analysis_fixture import (
     scenario,
     system_rows,
 )
-from twin.analysis.atc import atc_table
+from twin.analysis.atc import atc_tables
 from twin.analysis.collection import parse_collection
 from twin.analysis.design import read_experiment
 from twin.analysis.frames import read_feeders
@@ -30,7 +30,7 @@ USED_KWH = {consumer: 100.0 * number for number, consumer in enumerate(FEEDER_OF
 SIMULATED = [feeder[0] for feeder in FEEDERS if feeder[4] or feeder[5]]
 
 
-def made_run(metered_share=0.9, theft=0.0, unrecorded=0.0, devices=False, complete=True, jitter=0.0):
+def made_run(metered_share=0.9, theft=0.0, unrecorded=0.0, devices=False, complete=True, jitter=0.0, heads_read=1.0):
     """One day taken for a month. What a feeder's consumers use is spread over its four hours."""
     rng = np.random.default_rng(4)
     used = {f: sum(kwh for c, kwh in USED_KWH.items() if FEEDER_OF[c] == f) for f in SIMULATED}
@@ -40,6 +40,16 @@ def made_run(metered_share=0.9, theft=0.0, unrecorded=0.0, devices=False, comple
     ]
     balance = [
         {"case": 0, "date": DAY, "dt_id": f, "theft_kwh": theft * used[f], "unrecorded_kwh": unrecorded * used[f]}
+        for f in SIMULATED
+    ]
+    boundary = [
+        {
+            "case": 0,
+            "date": DAY,
+            "feeder_id": f,
+            "sent_metered_kwh": heads_read * (sum(heads[f]) + 120.0),
+            "read": f != 1,
+        }
         for f in SIMULATED
     ]
     first = next(iter(USED_KWH))
@@ -64,6 +74,7 @@ def made_run(metered_share=0.9, theft=0.0, unrecorded=0.0, devices=False, comple
         "bills": arrow("bills", bills),
         "meter_balance": arrow("meter_balance", balance),
         "estimates": arrow("estimates", estimates),
+        "feeder_meters": arrow("feeder_meters", boundary),
         "feeders": arrow("feeders", feeder_rows(0, heads, 10.0)),
         "system": arrow("system", system_rows(0, [20.0, 20.0, 30.0, 30.0], 1.0, 0.0)),
     }
@@ -81,7 +92,7 @@ def with_payments(run, subsidy_received=None, **paise):
 
 def parts_of(run):
     feeders = read_feeders(run)
-    rows = atc_table(CaseLoads(run, feeders), read_experiment(run), feeders).to_pylist()
+    rows = atc_tables(CaseLoads(run, feeders), read_experiment(run), feeders)[0].to_pylist()
     found: dict[str, dict[str, float]] = {}
     for row in rows:
         found.setdefault(row["area"], {})[row["part"]] = row["energy_mwh"]
@@ -98,6 +109,63 @@ def test_a_feeder_by_hand():
          "meter_error": 0.004, "estimate": 0.005, "billed": 0.255, "closure": 0.0}, abs=1e-12)  # fmt: skip
     (billed,) = [row for row in rows if row["area"] == "feeder:F-1" and row["part"] == "billed"]
     assert billed["percent_of_input"] == pytest.approx(100 * 0.255 / 0.42)
+
+
+def utility_of(run):
+    feeders = read_feeders(run)
+    rows = atc_tables(CaseLoads(run, feeders), read_experiment(run), feeders)[1].to_pylist()
+    return {row["area"]: row for row in rows}
+
+
+def test_what_a_discom_estimates_by_hand():
+    """Feeder 1 sends 420 kWh, its meter shows 2 % more; 11 % of 428.4 is normative loss, and 255 are billed. What is
+    stolen, not recorded, misread or estimated too low is 45 in truth. A read that came late counts.
+    """
+    row = utility_of(made_run(0.85, theft=0.1, unrecorded=0.02, devices=True, heads_read=1.02))["feeder:F-1"]
+    assert row["input_mwh"] == pytest.approx(0.420)
+    assert row["input_metered_mwh"] == pytest.approx(0.4284)
+    assert row["billed_mwh"] == pytest.approx(0.255)
+    assert row["technical_mwh"] == pytest.approx(0.120)
+    assert row["technical_normative_mwh"] == pytest.approx(0.11 * 0.4284)
+    assert row["non_technical_mwh"] == pytest.approx(0.045)
+    assert row["non_technical_estimated_mwh"] == pytest.approx(0.4284 * 0.89 - 0.255)
+    assert row["atc_percent"] == pytest.approx(100 * (1 - 255 / 420))
+    assert row["atc_estimated_percent"] == pytest.approx(100 * (1 - 255 / 428.4))
+
+
+@pytest.mark.parametrize("heads_read", [0.97, 1.0, 1.03])
+def test_estimate_and_truth_differ_by_named_errors_alone(heads_read):
+    run = made_run(0.87, theft=0.05, unrecorded=0.01, devices=True, jitter=0.03, heads_read=heads_read)
+    parts, _ = parts_of(run)
+    for area, row in utility_of(run).items():
+        closure = (
+            sum(parts[name]["closure"] for name in parts if name.startswith("discom"))
+            if area == "state"
+            else parts[area]["closure"]
+        )
+        meters = row["input_metered_mwh"] - row["input_mwh"]
+        norm = row["technical_mwh"] - row["technical_normative_mwh"]
+        gap = row["non_technical_estimated_mwh"] - row["non_technical_mwh"]
+        assert gap == pytest.approx(meters + norm + closure, abs=1e-12), area
+
+
+def test_the_state_of_a_discoms_data_is_its_discoms_and_collection_is_known(monkeypatch):
+    _everyone(monkeypatch, {"late": 0.0, "partly": 0.0, "never": 0.0})
+    rows = utility_of(with_payments(made_run(0.9, devices=True), subsidy_received=0.5))
+    for name in ("input_mwh", "billed_mwh", "non_technical_estimated_mwh"):
+        own = [row[name] for area, row in rows.items() if area.startswith("discom")]
+        assert rows["state"][name] == pytest.approx(sum(own))
+    state = rows["state"]
+    expected = 100 * (1 - 130 / 160 * state["billed_mwh"] / state["input_metered_mwh"])
+    assert state["atc_estimated_percent"] == pytest.approx(expected)
+
+
+def test_without_meters_at_the_heads_a_discom_estimates_nothing():
+    assert utility_of(made_run()) == {}
+    run = made_run(devices=True)
+    run.scenario["output"] = {"tables": ["feeders", "consumers", "bills", "meter_balance", "estimates"]}
+    assert utility_of(run) == {}
+    assert parts_of(run)[0]
 
 
 def test_a_meter_that_reads_too_much_is_a_negative_part():

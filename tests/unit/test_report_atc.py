@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.report_fixture import Made, make_run
 from twin.report.catalogue import Catalogue
 from twin.report.facts import Facts
-from twin.report.figures import atc, losses
+from twin.report.figures import atc, losses, utility
 from twin.report.numbers import NBSP
 from twin.report.page import render
 from twin.results.reader import open_run
@@ -77,6 +77,24 @@ def test_words_say_what_is_billed_and_paid_and_what_arms_change(folder: Path) ->
     assert discoms.title.startswith("NBPDCL loses most: 15.0")
 
 
+def test_what_a_discom_estimates_stands_beside_the_truth(folder: Path) -> None:
+    facts = facts_of(folder)
+    figure = utility.build(facts)
+    assert figure is not None
+    assert figure.title == "From its own data a discom sees 2.9 points of non-technical loss; 5.0 are true"
+    text = plain(figure.help)
+    assert "It takes 11 % of what comes in for technical loss" in text
+    assert "Estimate less truth: \u22122.11 points, of which +1.00 are errors" in text
+    assert "\u22123.11 is technical loss" in text
+    assert [row[0] for row in figure.table.rows] == ["Bihar", "NBPDCL", "SBPDCL"]
+    _, discoms = atc.build(facts)
+    for chart in discoms.charts:
+        (mark,) = [trace for trace in chart.data if trace["type"] == "scatter"]
+        assert mark["x"] == [16.5]
+        assert chart.layout["yaxis"]["ticktext"][mark["y"][0]] == "Total"
+    assert "what the discom would estimate from its own data" in [key.words for key in discoms.keys]
+
+
 def test_every_area_of_the_table_adds_up(folder: Path) -> None:
     for figure in atc.build(facts_of(folder)):
         shares: dict[tuple[object, object], dict[object, float]] = {}
@@ -95,7 +113,7 @@ def test_runs_without_a_whole_month_or_bills_say_so_and_show_none(tmp_path: Path
     assert "not reported for runs under one billing month" in plain(losses.build(short).help)  # type: ignore[union-attr]
     bare = facts_of(make_run(tmp_path / "bare", Made(days=1, replicates=1, months_complete=True)))
     assert atc.build(bare) == []
-    assert "which this run does not hold" in plain(losses.build(bare).help)  # type: ignore[union-attr]
+    assert "AT&C loss is not in this run" in plain(losses.build(bare).help)  # type: ignore[union-attr]
 
 
 def test_exact_meters_are_said_to_be_so(tmp_path: Path) -> None:

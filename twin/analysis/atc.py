@@ -25,45 +25,66 @@ from twin.analysis.frames import HT_FEEDER, Feeders, by_code, rows_of
 from twin.analysis.loads import FEEDER_LOSSES, STATE_LOSSES, CaseLoads
 from twin.analysis.payments import efficiency_by_area, is_collected
 from twin.analysis.tables import RunTables, asked_for, build, read, read_case
+from twin.analysis.utility import NON_TECHNICAL, has_boundary_meters, metered_input_mwh, sum_of_discoms, utility_row
 from twin.units import KW_PER_MW
 
 FloatArray = NDArray[np.float64]
 NEEDS = ("feeders", "consumers", "bills")
 """Tables without which billed energy cannot be told by feeder."""
-UNBILLED = ("theft", "unrecorded", "meter_error", "estimate")
+METERED_INPUT = "metered_input"
+"""What the meters at the heads of feeders recorded: no part of the input, and no row of ``atc``."""
 Parts = dict[str, FloatArray]
 """Energies by part, an entry per area. [MWh]"""
 
 
-def atc_table(loads: CaseLoads, experiment: Experiment, feeders: Feeders) -> pa.Table:
-    """Table ``atc`` of a run: the mean over replicates of each part. [MWh, percent of input]
+def atc_tables(loads: CaseLoads, experiment: Experiment, feeders: Feeders) -> tuple[pa.Table, pa.Table]:
+    """Tables ``atc`` and ``utility`` of a run: means over replicates. [MWh, percent of input]
 
-    Empty where the run does not hold whole billing months, or leaves out a table of `NEEDS`.
+    Empty where the run does not hold whole billing months, or leaves out a table of `NEEDS`; ``utility`` also where
+    there are no meters at feeders' heads.
     """
     run = loads.run
     if not run.manifest.get("months_complete") or not all(asked_for(run.scenario, table) for table in NEEDS):
-        return build("atc", [])
+        return build("atc", []), build("utility", [])
     codes = read(run, "feeder_list", ["feeder_id", "code"])
     named = dict(zip(codes["feeder_id"].tolist(), codes["code"].tolist(), strict=True))
     feeder_names = [f"feeder:{named[feeder]}" for feeder in feeders.feeder_id.tolist()]
     whose = read(run, "consumers", ["consumer_id", "feeder_id", "dt_id"])
     rows: list[dict[str, Any]] = []
+    estimated: list[dict[str, Any]] = []
     for point in range(len(experiment.points)):
         for arm in range(len(experiment.arms)):
-            drawn = []
-            for case, replicate in zip(experiment.case[point, arm], experiment.replicates, strict=True):
-                areas = case_areas(loads, feeders, feeder_names, whose, int(case))
-                if is_collected(run):
-                    efficiency = efficiency_by_area(run, feeders, feeder_names, whose, int(case), replicate)
-                    areas = {
-                        name: parts | collected(parts["billed"], efficiency[name]) for name, parts in areas.items()
-                    }
-                drawn.append(areas)
+            pairs = zip(experiment.case[point, arm], experiment.replicates, strict=True)
+            drawn = [_drawn(loads, feeders, feeder_names, whose, int(case), replicate) for case, replicate in pairs]
             label = experiment.label(point, arm)
-            for area in drawn[0]:
-                mean = {part: float(np.mean([one[area][part] for one in drawn])) for part in drawn[0][area]}
-                rows += _rows(label, area, mean)
-    return build("atc", rows)
+            mean = {area: _mean([one[area] for one in drawn]) for area in drawn[0]}
+            for area, parts in mean.items():
+                rows += _rows(label, area, {part: value for part, value in parts.items() if part != METERED_INPUT})
+            estimated += _estimated_rows(label, mean)
+    return build("atc", rows), build("utility", estimated)
+
+
+def _drawn(
+    loads: CaseLoads, feeders: Feeders, feeder_names: list[str], whose: dict[str, NDArray], case: int, replicate: int
+) -> dict[str, dict[str, float]]:
+    """Parts of every area of one case, what is billed taken apart by what comes in where payments are modelled."""
+    areas = case_areas(loads, feeders, feeder_names, whose, case)
+    if is_collected(loads.run):
+        efficiency = efficiency_by_area(loads.run, feeders, feeder_names, whose, case, replicate)
+        areas = {name: parts | collected(parts["billed"], efficiency[name]) for name, parts in areas.items()}
+    return areas
+
+
+def _mean(drawn: list[dict[str, float]]) -> dict[str, float]:
+    return {part: float(np.mean([one[part] for one in drawn])) for part in drawn[0]}
+
+
+def _estimated_rows(label: str, areas: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
+    """Rows of table ``utility``; none without meters at feeders' heads."""
+    own = {area: parts for area, parts in areas.items() if METERED_INPUT in parts}
+    if own:
+        own["state"] = sum_of_discoms(own)
+    return [utility_row(label, area, parts, parts[METERED_INPUT]) for area, parts in own.items()]
 
 
 def collected(billed: float, efficiency: float) -> dict[str, float]:
@@ -98,6 +119,8 @@ def case_areas(
     """
     used, metered = _billed_energy(loads.run, feeders, whose, case)
     own = _feeder_parts(loads.run, feeders, whose, used, metered, case)
+    if has_boundary_meters(loads.run):
+        own[METERED_INPUT] = metered_input_mwh(loads.run, feeders, case)
     areas: dict[str, dict[str, float]] = {}
     for place, name in enumerate(feeder_names):
         areas[name] = {part: float(values[place]) for part, values in own.items()}
@@ -194,6 +217,6 @@ def _state_parts(
     shares["meter_error"] = 1.0 - sum(shares.values())
     parts = {"input": energy["sent"] - energy["loss_ehv"]}
     parts |= {name: energy[name] for name in STATE_LOSSES if name != "loss_ehv"}
-    parts |= {name: energy["used"] * shares[name] for name in (*UNBILLED, "billed") if name in shares}
+    parts |= {name: energy["used"] * shares[name] for name in (*NON_TECHNICAL, "billed") if name in shares}
     parts["closure"] = parts["input"] - sum(value for name, value in parts.items() if name != "input")
     return parts

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from twin.analysis.atc import atc_table
+from twin.analysis.atc import atc_tables
 from twin.analysis.calibration import calibration_table
 from twin.analysis.design import Experiment, is_own_network, read_experiment
 from twin.analysis.effects import effects_and_gains
@@ -53,11 +53,13 @@ def analyse(run: RunTables, estimates: Mapping[str, float]) -> dict[str, pa.Tabl
     for part in left_out(run.scenario):
         LOG.info("not written: output.tables leaves out %s, so there is no %s", *part.words)
     effects, gains = effects_and_gains(loads, experiment, feeders)
+    atc, utility = atc_tables(loads, experiment, feeders)
     return {
         "effects": effects,
         "gains": gains,
         "losses": loss_table(loads, experiment),
-        "atc": atc_table(loads, experiment, feeders),
+        "atc": atc,
+        "utility": utility,
         "payments": payments_table(run, experiment, feeders),
         "reliability": reliability_table(run, experiment, feeders),
         "calibration": _calibration(loads, experiment, feeders, estimates),

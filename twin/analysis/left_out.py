@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from calendar import monthrange
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Any
 
 from twin.analysis.tables import asked_for
+
+
+def _always(_scenario: Mapping[str, Any]) -> bool:
+    return True
+
+
+def has_devices(scenario: Mapping[str, Any]) -> bool:
+    """Are meters modelled as devices?"""
+    return bool((scenario.get("meters") or {}).get("devices", False))
+
+
+def whole_months(scenario: Mapping[str, Any]) -> bool:
+    """Does a resolved scenario run over whole calendar months?"""
+    first = date.fromisoformat(str(scenario["time"]["start"]))
+    last = first + timedelta(days=int(scenario["time"]["days"]) - 1)
+    return first.day == 1 and last.day == monthrange(last.year, last.month)[1]
 
 
 @dataclass(frozen=True)
@@ -18,6 +36,8 @@ class Part:
     results: tuple[str, ...]
     compares: bool
     """Are they differences between arms, of which a run with one arm has none anyway?"""
+    told: Callable[[Mapping[str, Any]], bool] = _always
+    """Would a scenario that leaves nothing out give them?"""
 
     @property
     def words(self) -> tuple[str, str]:
@@ -48,6 +68,14 @@ PARTS = (
         ("losses of districts and discoms", "effects on load of districts", "sampling error of effects on load"),
         compares=False,
     ),
+    Part("atc", ("feeders", "consumers", "bills"), ("atc",), compares=False, told=whole_months),
+    Part(
+        "utility",
+        ("feeder_meters",),
+        ("utility",),
+        compares=False,
+        told=lambda scenario: whole_months(scenario) and has_devices(scenario),
+    ),
 )
 
 
@@ -62,6 +90,6 @@ def left_out(scenario: Mapping[str, Any]) -> list[Part]:
     found = []
     for part in PARTS:
         missing = tuple(table for table in part.tables if not asked_for(scenario, table))
-        if missing and (n_arms > 1 or not part.compares):
-            found.append(Part(part.name, missing, part.results, part.compares))
+        if missing and (n_arms > 1 or not part.compares) and part.told(scenario):
+            found.append(replace(part, tables=missing))
     return found

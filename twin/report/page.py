@@ -32,6 +32,7 @@ from twin.report.figures import (
     stress,
     supply,
     sweep,
+    utility,
 )
 from twin.report.left_out import left_out_lines
 from twin.report.quality import MOST_PRINTED, assumed_groups, bare_mark, conventions, marks, rests_on, synthetic_parts
@@ -120,7 +121,12 @@ def sections(facts: Facts) -> list[Section]:
             left_out_lines(facts, "transformers", "feeders"),
         ),
         Section("supply", t.text("section.supply"), _present([supply.build(facts)])),
-        Section("losses", t.text("section.losses"), [*_present([losses.build(facts)]), *atc.build(facts)]),
+        Section(
+            "losses",
+            t.text("section.losses"),
+            [*_present([losses.build(facts)]), *atc.build(facts), *_present([utility.build(facts)])],
+            left_out_lines(facts, "atc", "utility"),
+        ),
         Section("sensitivity", t.text("section.sensitivity"), _present([sensitivity.build(facts)])),
         Section("calibration", t.text("section.calibration"), _present([calibration.build(facts)])),
     ]

@@ -51,6 +51,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "estimates": ("case", "consumer_id", "period_start"),
     "losses": ("arm", "area", "part"),
     "atc": ("arm", "area", "part"),
+    "utility": ("arm", "area"),
     "payments": ("arm", "area", "category", "month"),
     "reliability": ("arm", "area", "feeders", "measure"),
     "effects": ("arm", "outcome", "area", "group", "kind"),

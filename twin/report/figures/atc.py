@@ -12,7 +12,7 @@ from twin.analysis.design import is_own_network
 from twin.report import numbers
 from twin.report.catalogue import chart_label
 from twin.report.facts import Arm, Facts
-from twin.report.figures import base, losses
+from twin.report.figures import base, losses, utility
 from twin.report.settings import setting
 
 FILLS = {
@@ -162,6 +162,9 @@ def _chart(facts: Facts, area: str, shares: Shares, reach: float, caption: str =
         },
         "hoverinfo": "x",
     }
+    own = utility.rows_by_area(facts, facts.reference.name).get(area) if area != "state" else None
+    estimate = own["atc_estimated_percent"] if own else None
+    traces = [trace] if estimate is None else [trace, _estimate_mark(estimate, len(names))]
     notes = [
         base.note(numbers.number(value, 2), 1, place, xref="paper", xanchor="right", xshift=52, align="right")
         for place, value in enumerate([*sizes, steps.total])
@@ -182,14 +185,28 @@ def _chart(facts: Facts, area: str, shares: Shares, reach: float, caption: str =
     )
     height = (len(names) + 1) * ROW_PX + 56
     narrow = {"margin": look["margin"] | {"l": 118}}
-    return base.Chart([trace], look, height, narrow, height, caption=caption)
+    return base.Chart(traces, look, height, narrow, height, caption=caption)
+
+
+def _estimate_mark(percent: float, row: int) -> dict[str, object]:
+    """The discom's own estimate as a second mark on the row of the total."""
+    marker = {
+        "symbol": "diamond",
+        "size": 11,
+        "color": "#FFFFFF",
+        "line": {"color": base.INK, "width": 2},
+        "opacity": 1,
+    }
+    place = {"x": base.rounded([percent], 3), "y": [row], "cliponaxis": False}
+    return {"type": "scatter", "mode": "markers", "marker": marker, "hoverinfo": "x", **place}
 
 
 def _reach(facts: Facts, own: Mapping[str, Shares]) -> float:
     """The farthest that steps, totals and published figures of some areas go. [points]"""
     steps = [waterfall(shares) for shares in own.values()]
     known = [row.value_low for area in own if (row := published(facts, area))]
-    return max(end for one in steps for end in (one.total, *one.starts, *known))
+    said = [row["atc_estimated_percent"] or 0.0 for row in utility.rows_by_area(facts, facts.reference.name).values()]
+    return max(end for one in steps for end in (one.total, *one.starts, *known, *said))
 
 
 def _published_line(known: _Published | None, bottom: float) -> list[dict[str, object]]:
@@ -202,7 +219,10 @@ def _published_line(known: _Published | None, bottom: float) -> list[dict[str, o
 def _keys(facts: Facts, areas: list[str]) -> list[base.Key]:
     known = [row for area in areas if (row := published(facts, area))]
     sample = base.line_sample(base.INK, "5 3", 1.5)
-    return [base.Key(sample, facts.t.text("key.published_atc", period=known[0].period))] if known else []
+    keys = [base.Key(sample, facts.t.text("key.published_atc", period=known[0].period))] if known else []
+    if areas != ["state"] and utility.rows_by_area(facts, facts.reference.name):
+        keys.append(base.Key(base.dot_sample(base.INK, "diamond", hollow=True), facts.t.text("key.own_estimate")))
+    return keys
 
 
 def _help(facts: Facts, table: Table, state: Shares) -> list[str | Markup]:
