@@ -266,6 +266,37 @@ def optimize(
 
 
 @app.command()
+def calibrate(
+    scenario: ScenarioPath,
+    overrides: Overrides = None,
+    runs: Annotated[int, typer.Option(help="runs: the first, and one after each fit")] = 3,
+    out: Annotated[Path | None, typer.Option(help="folder [default: runs/<name>-calibration]")] = None,
+    backend: Annotated[str, typer.Option(help="ray, or local: everything in this process")] = "ray",
+    shards: Annotated[int | None, typer.Option(min=1, help="number of workers [default: CPU cores]")] = None,
+    members: Annotated[int, typer.Option(min=1, help="consumers of a kind that the fit predicts with")] = 256,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show aims, factors and the time of a run")] = False,
+) -> None:
+    """Fit factors of assumed numbers to published figures, and confirm them by a run; the data pack is not changed."""
+    from datetime import date
+
+    from twin import calibrate as calibrating
+    from twin.runner import RunOptions
+    from twin.scenario.load import load_scenario
+
+    loaded = load_scenario(scenario, tuple(overrides or ()))
+    if dry_run:
+        calibrating.show_plan(loaded, runs, shards, OUT)
+        return
+    folder = out or Path("runs") / f"{loaded.name}-calibration"
+    command = "twin " + " ".join(sys.argv[1:])
+    options = RunOptions(backend=backend, shards=shards, command=command)
+    result = calibrating.calibrate(loaded, folder, options, runs, members, ERR)
+    calibrating.show(result, OUT)
+    for path in calibrating.write(result, folder, command, date.today()):
+        OUT.print(str(path), highlight=False, markup=False)
+
+
+@app.command()
 def grid(
     scenario: ScenarioPath,
     overrides: Overrides = None,
@@ -275,6 +306,7 @@ def grid(
     ] = None,
 ) -> None:
     """Show what is built for a scenario: counts, checks, and loadings beside the bands they should lie in."""
+    from twin.calibrated import using
     from twin.grid_report import describe_grid, export_feeder_file
     from twin.scenario.load import load_scenario
 
@@ -282,7 +314,8 @@ def grid(
     if (feeder is None) != (export is None):
         raise typer.BadParameter("give --feeder and --export together", param_hint="--feeder")
     if feeder is not None and export is not None:
-        OUT.print(export_feeder_file(loaded, feeder, export), highlight=False, markup=False)
+        with using(loaded.calibrated):
+            OUT.print(export_feeder_file(loaded, feeder, export), highlight=False, markup=False)
         return
     describe_grid(loaded, OUT)
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from twin.analysis.bands import band_table, inside
+from twin.calibrated import using
 from twin.cluster.backend import LocalBackend
 from twin.errors import NetworkError, Problem
 from twin.grid.export import export_feeder
@@ -37,6 +38,11 @@ MOST_PROBLEMS = 20
 def describe_grid(scenario: Scenario, console: Console) -> None:
     """Build the scenario's grid, solve its highest expected evening, and print what came out."""
     _refuse_own(scenario)
+    with using(scenario.calibrated):
+        _describe(scenario, console)
+
+
+def _describe(scenario: Scenario, console: Console) -> None:
     folder = RunFolder(Storage(os.devnull), 0, [])
     built = prepare(scenario, folder, Workers(1), LocalBackend, tables=())
     try:

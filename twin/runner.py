@@ -19,6 +19,7 @@ from rich.console import Console
 from twin import __version__
 from twin.analysis import analyse
 from twin.analysis.left_out import left_out
+from twin.calibrated import using
 from twin.cluster.backend import Workplace, workplace
 from twin.errors import FencedError, RunInterrupted, StorageError, TwinError
 from twin.loading import mean_field_study
@@ -97,7 +98,7 @@ def run_scenario(scenario: Scenario, options: RunOptions | None = None, console:
     manifest.attempts, manifest.backend = folder.attempt, options.backend
     job = _Job(scenario, options, out, folder, manifest, reporter(console) if console else Silent(), began, before)
     go_on = options.command.removesuffix(" --resume").replace(" --resume ", " ").replace(f" --out {out}", "")
-    with _logging_to(out), stop_signals() as stop:
+    with _logging_to(out), stop_signals() as stop, using(scenario.calibrated):
         job.progress = Interruptible(job.progress, stop)
         try:
             manifest.write(folder.storage)
@@ -313,7 +314,8 @@ def predict(scenario: Scenario, shards: int | None = None, fleets: int | None = 
     """Time, memory and output that a run of this scenario will take, from its counts and stored rates."""
     check_weather(scenario)
     check_models(scenario)
-    return prediction(scenario, Workers(shards or os.cpu_count() or 1, fleets))
+    with using(scenario.calibrated):
+        return prediction(scenario, Workers(shards or os.cpu_count() or 1, fleets))
 
 
 def run(scenario: Scenario | str | Path, **options: Any) -> Run:

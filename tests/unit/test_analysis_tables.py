@@ -129,12 +129,14 @@ def test_calibration_by_hand(hand):
     and 5 use 200.
     """
     rows = {row["id"]: row for row in hand["calibration"].to_pylist()}
-    assert list(rows) == ["C02", "C02h", "C21", "C23", "C24s", "C25"]
+    assert list(rows) == ["C02", "C02h", "C21", "C23", "C24", "C24s", "C25", "C26"]
     assert rows["C21"]["value"] == pytest.approx(69 / 1e6)
     assert rows["C21"]["low"] == pytest.approx(rows["C21"]["high"])  # counts are the auxiliary variable itself
     assert rows["C23"]["value"] == pytest.approx(62 / 1e6)
     assert rows["C25"]["value"] == pytest.approx(21 / 1e6)
     assert rows["C24s"]["value"] == pytest.approx(100 * 42 / 62)
+    assert rows["C24"]["value"] == pytest.approx(42 / 1e6)
+    assert rows["C26"]["value"] == 0.0
     assert rows["C24s"]["low"] < rows["C24s"]["value"] < rows["C24s"]["high"]
     assert rows["C02h"]["value"] == 18.0
     assert (rows["C02h"]["low"], rows["C02h"]["fitted"]) == (None, False)

@@ -3,13 +3,13 @@
 Rows of ``twin/data/calibration.csv`` to which ``calibration_split.csv`` gives one of the estimates below; that file
 also says which are fitted and which held out. Counts and shares of
 consumers come from the table ``population``, with the sampling error of the run's sample; the peak is handed in
-(highest mean-field evening of the season), its hour is the run's.
+(highest mean-field evening of the season), its hour is the run's. Peaks of other seasons and figures of a year are
+estimated only from runs that hold all of their days (`calibration_season`, `calibration_year`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -17,10 +17,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from twin.analysis.calibration_season import Window, season_peaks
+from twin.analysis.calibration_year import year_estimates
 from twin.analysis.design import Experiment
+from twin.analysis.estimate import Estimate
 from twin.analysis.frames import Feeders, Population, by_code
 from twin.analysis.loads import CaseLoads
-from twin.analysis.sampling import half_width
 from twin.analysis.tables import build
 from twin.datapack import CLASSES, Row, read_rows, threshold
 
@@ -53,6 +55,8 @@ class Use(Row):
     estimate: str | None = None
     tolerance: float
     tolerance_kind: Tolerance
+    window: str | None = None
+    """Days that the figure speaks of, "MM-DD to MM-DD", where it is the peak of a season."""
 
 
 @lru_cache(maxsize=1)
@@ -61,20 +65,16 @@ def split() -> dict[str, Use]:
     return {row.id: row for row in read_rows("calibration_split", Use)}
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A value with its standard error over feeders and degrees of freedom; nan where there is no sampling error."""
+def windows() -> dict[str, Window]:
+    """Days of the estimates that are a season's peak, by name of the estimate."""
+    return {use.estimate: parse_window(use.window) for use in split().values() if use.estimate and use.window}
 
-    value: float
-    error: float = float("nan")
-    freedom: float = float("nan")
 
-    def bounds(self) -> tuple[float | None, float | None]:
-        """Lower and upper end of the sampling interval, None without one."""
-        if not np.isfinite(self.error):
-            return None, None
-        reach = half_width(self.error, self.freedom, threshold("interval_level"))
-        return self.value - reach, self.value + reach
+def parse_window(text: str) -> Window:
+    """First and last (month, day) of "MM-DD to MM-DD"; a `ValueError` for anything else."""
+    first, last = (tuple(int(part) for part in day.split("-")) for day in text.split(" to "))
+    (month, day), (last_month, last_day) = first, last
+    return (month, day), (last_month, last_day)
 
 
 def calibration_table(
@@ -93,7 +93,13 @@ def calibration_table(
     unknown = sorted(set(estimates) - set(HANDED_IN))
     if unknown:
         raise ValueError(f"estimates {unknown} are not known; use {', '.join(HANDED_IN)}")
-    found = {**_counts(feeders, population), **_peak(loads, experiment, estimates)}
+    cases = [int(case) for case in experiment.case[0, 0]]
+    found = {
+        **_counts(feeders, population),
+        **_peak(loads, experiment, estimates),
+        **season_peaks(loads, cases, windows()),
+        **year_estimates(loads, experiment),
+    }
     rows = []
     for target in read_rows("calibration", Target):
         use = split().get(target.id)
@@ -120,14 +126,21 @@ def _counts(feeders: Feeders, population: Population) -> dict[str, Estimate]:
     """Consumers by group in millions, and the share of homes whose billed annual average lies within the free block."""
     count = population.consumers.astype(np.float64)
     homes = population.cell % CLASSES > 0
-    kutir = population.cell // CLASSES == population.categories.index("kutir_jyoti")
-    groups = {"consumers_million": np.ones_like(homes), "homes_million": homes, "kutir_jyoti_million": kutir}
+    category = population.cell // CLASSES
+    groups = {"consumers_million": np.ones_like(homes), "homes_million": homes}
+    for name, prefix in (("kutir_jyoti_million", "kutir_jyoti"), ("farm_million", "irrigation")):
+        codes = [code for code, one in enumerate(population.categories) if one.startswith(prefix)]
+        groups[name] = np.isin(category, codes)
     found = {name: _total(feeders, population, count * mark / MILLION) for name, mark in groups.items()}
     within = homes * population.within_free
     all_homes = found["homes_million"].value * MILLION
     share = float(np.sum(population.weight * within)) / all_homes
     part = _total(feeders, population, (within - share * homes * count) * (100.0 / all_homes))
-    return {**found, "homes_in_free_block_percent": Estimate(100.0 * share, part.error, part.freedom)}
+    return {
+        **found,
+        "homes_in_free_block_percent": Estimate(100.0 * share, part.error, part.freedom),
+        "homes_in_free_block_million": _total(feeders, population, within / MILLION),
+    }
 
 
 def _total(feeders: Feeders, population: Population, values: FloatArray) -> Estimate:

@@ -38,6 +38,12 @@ class Habits(_Part):
     partly: Share
     never: Share
 
+    def with_unpaid(self, factor: float) -> Habits:
+        """Shares paid in part and never multiplied by ``factor``, as far as the three leave room."""
+        room = (1.0 - self.late) / (self.partly + self.never) if self.partly + self.never else factor
+        used = min(factor, room)
+        return Habits(late=self.late, partly=self.partly * used, never=self.never * used)
+
 
 class Collection(_Part):
     """All that ``collection.yaml`` says."""
@@ -52,6 +58,13 @@ class Collection(_Part):
     prepaid: Habits
     """Of smart meters in ``prepaid_categories``."""
     categories: Mapping[str, Habits]
+
+    def with_unpaid(self, factor: float) -> Collection:
+        """The same habits with the shares of bills paid in part or never multiplied; late ones still come in."""
+        if factor == 1.0:
+            return self
+        scaled = {name: one.with_unpaid(factor) for name, one in self.categories.items()}
+        return self.model_copy(update={"prepaid": self.prepaid.with_unpaid(factor), "categories": scaled})
 
 
 @lru_cache(maxsize=1)

@@ -17,6 +17,7 @@ from twin.analysis.collection import PER_MILLE, Collection, collect, habit_share
 from twin.analysis.design import Experiment
 from twin.analysis.frames import HT_FEEDER, Consumers, Feeders, by_code, read_consumers, rows_of
 from twin.analysis.tables import RunTables, asked_for, build, read, read_case
+from twin.calibrated import fitted
 from twin.datapack import CLASSES
 from twin.errors import Problem, RunFolderError
 from twin.streams import replicate_seed
@@ -54,8 +55,9 @@ def is_collected(run: RunTables) -> bool:
 
 
 def habits_of(run: RunTables) -> Collection:
-    """The pack's collection habits, with what the scenario says of the subsidy."""
-    collection, asked = load_collection(), run.scenario["payments"].get("subsidy_received")
+    """The pack's collection habits, with the fitted factor of what is not paid, and the scenario's word on subsidy."""
+    collection = load_collection().with_unpaid(fitted("unpaid"))
+    asked = run.scenario["payments"].get("subsidy_received")
     return collection if asked is None else collection.model_copy(update={"subsidy_received": asked})
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.calibrated import fitted
+from twin.calibrated import fitted, in_use
 from twin.datapack import Row, kinds, read_rows, read_yaml
 from twin.errors import DataPackError, Problem
 
@@ -242,12 +242,16 @@ class _Appliance(Row):
 
 COOLING = ("fan", "cooler", "ac")
 """Kinds of appliance (homes.yaml) whose power the factor ``home_cooling`` scales."""
-LEVELS = {"shop": "shop", "industry": "industry", "ht": "industry"}
+HEATING = ("water_heat", "room_heat")
+"""Likewise of the factor ``home_heating``."""
+LEVELS = {"shop": "shop", "industry": "industry", "ht": "ht", "farm": "farm"}
 """Fitted factor of the rated load of a group of kinds; groups that are not named are not fitted."""
 
 
 def home_level(channel: str) -> str:
     """Name of the fitted factor that scales the power of a home's appliance of this channel."""
+    if channel in HEATING:
+        return "home_heating"
     return "home_cooling" if channel in COOLING else "home_other"
 
 
@@ -260,9 +264,13 @@ def _tan(pf: float) -> float:
     return float(np.sqrt(1 / pf**2 - 1))
 
 
-@lru_cache(maxsize=1)
 def stock() -> Stock:
-    """The arrays that `twin.demand.columns` draws consumers from."""
+    """The arrays that `twin.demand.columns` draws consumers from, at the fitted factors in use."""
+    return _stock(in_use())
+
+
+@lru_cache(maxsize=4)
+def _stock(_factors: tuple[float, ...]) -> Stock:
     homes, signals, others = (read_yaml(f"demand/{name}") for name in ("homes", "signals", "archetypes"))
     used = homes["appliances"]
     rows = [row for row in read_rows("appliances", _Appliance) if row.name in used]

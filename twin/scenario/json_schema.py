@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from twin.calibrated import factors
 from twin.datapack import scenario_parameters
 from twin.grid.places import district_names
 from twin.scenario import names
@@ -31,6 +32,8 @@ def scenario_schema() -> dict[str, Any]:
     parameters["additionalProperties"] = _parameter()
     parameters["propertyNames"] = {"enum": list(scenario_parameters())}
     parts["Meters"]["properties"]["vendors"]["enum"] = [names.BY_DISTRICT, *names.vendor_names()]
+    calibrated, _none = schema["properties"]["calibrated"]["anyOf"]
+    calibrated["propertyNames"] = {"enum": list(factors())}
     schema["properties"]["tariff"]["enum"] = list(names.tariff_names())
     return {"$schema": DIALECT, **schema}
 

@@ -9,6 +9,7 @@ from importlib.resources import files
 
 from pydantic_core import PydanticCustomError
 
+from twin.calibrated import factors
 from twin.datapack import Row, categories, read_rows, read_yaml, scenario_parameters
 from twin.errors import ScenarioError
 from twin.grid.places import resolve_district
@@ -116,6 +117,13 @@ def known_parameter(name: str) -> str:
     if name in scenario_parameters():
         return name
     raise refuse(f"there is no parameter '{name}'", suggestion(name, scenario_parameters()))
+
+
+def known_factor(name: str) -> str:
+    """``name`` if it is a fitted factor of the data pack."""
+    if name in factors():
+        return name
+    raise refuse(f"there is no fitted factor '{name}'", suggestion(name, factors()))
 
 
 def known_vendors(name: str) -> str:

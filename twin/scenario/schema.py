@@ -38,6 +38,7 @@ MAX_CASES, MAX_POINTS = 10_000, 1_000
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Tariff = Annotated[str, AfterValidator(names.known_tariff)]
+Factors = FrozenDict[Annotated[str, AfterValidator(names.known_factor)], Annotated[float, Field(gt=0, le=20)]]
 
 
 class Time(Section):
@@ -197,6 +198,8 @@ class Scenario(Section):
     """Left out: everything billed is taken for paid."""
     outages: Outages | None = None
     """Left out: supply is never interrupted."""
+    calibrated: Factors | None = None
+    """Factors in place of the fitted ones of ``twin/data/calibrated.yaml``; left out: those of the file."""
     experiment: Experiment
     sweep: Sweep = FrozenDict()
     """Values by dotted path; every combination is a sweep point."""

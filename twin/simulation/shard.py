@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from twin import calibrated
 from twin.demand.weather import Weather
 from twin.economics.prices import PriceCounts
 from twin.grid.state import StateGrid
@@ -117,6 +118,7 @@ class Shard:
         """Build the population; in the first fleet, write the tables of its consumers."""
         began = time.perf_counter()
         shared = self.shared
+        calibrated.use(shared.points[0].scenario.calibrated)
         self.population = build_population(
             shared.state, shared.selection, self.spec.owned_pss, shared.design_kw, owns_ehv=self.spec.owns_ehv
         )
