@@ -23,7 +23,7 @@ from twin.simulation.provenance import (
 
 NO_INPUT = {
     "calibration": "compared with results, never read by the model",
-    "calibrated": "factors of numbers whose own marks stand with them; all 1 until something is fitted",
+    "calibration_keep": "ranges that a fit keeps, never read by the model",
     "calibration_split": "which published numbers are fitted and which are held out",
     "rates": "measured; predicts what a run costs",
     "report": "what the page shows; it lists its conventions itself",
@@ -132,3 +132,9 @@ def test_what_a_scenario_sets_is_not_called_a_default():
     assert "categories.smart_share.domestic" not in rows
     assert "categories.smart_share.non_domestic" in rows
     assert (rows["daily_farm"]["value"], rows["daily_farm"]["source"]) == ("-0.02 to -0.01", "scenario")
+
+
+def test_factors_that_a_scenario_sets_are_listed():
+    text = TINY.read_text() + "\ncalibrated: {ht: 1.25}\n"
+    listed = {row["name"]: row for row in assumed_numbers(plans(parse_scenario(text)))}
+    assert listed["calibrated.ht"]["value"] == "1.25"

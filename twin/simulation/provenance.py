@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from twin.calibrated import factors
 from twin.datapack import read_records, read_yaml
 from twin.demand.response import parameter_bounds
 from twin.economics.purchase import assumed_purchase_numbers, load_purchase
@@ -91,6 +92,7 @@ OF_THE_STATE = (
 OF_DRAWN_DEMAND = ("demand.weather", "demand.climate", "demand.signals", "demand.calendar")
 """Likewise of demand that is drawn, where the user gives it."""
 READ_ELSEWHERE = (
+    "calibrated",
     "collection",
     "meter_classes",
     "meter_fleet",
@@ -117,7 +119,7 @@ def assumed_numbers(points: list[PointPlan]) -> list[dict[str, Any]]:
         _row(f"transmission.{name}", f"{value:g}", "assumed", why)
         for name, value, why in assumed_transmission_numbers()
     ]
-    rows += [*_meters(scenario), *_devices(points)]
+    rows += [*_meters(scenario), *_devices(points), *_calibrated(scenario)]
     for file, start in MARKED_SETTINGS.items():
         rows += settings_numbers(read_yaml(file), start)
     if scenario.payments is not None:
@@ -177,6 +179,17 @@ def _meters(scenario: Scenario) -> Iterator[dict[str, Any]]:
     for meter, entry in read_yaml("registers").items():
         name = f"registers.{meter}.resolution_wh"
         yield _row(name, entry["resolution_wh"], entry["confidence"], entry["source"])
+
+
+def _calibrated(scenario: Scenario) -> Iterator[dict[str, Any]]:
+    """Fitted factors in use, which multiply assumed numbers that are listed with their own marks."""
+    asked, source = scenario.calibrated or {}, read_yaml("calibrated")["source"]
+    for name, one in factors().items():
+        if name in asked:
+            yield _row(f"calibrated.{name}", asked[name], "assumed", f"scenario: factor of the {one.of}")
+        elif one.factor != 1.0:
+            sure = "derived" if one.confidence == "fitted" else "assumed"
+            yield _row(f"calibrated.{name}", one.factor, sure, f"factor of the {one.of}; {source}")
 
 
 def _devices(points: list[PointPlan]) -> Iterator[dict[str, Any]]:
