@@ -122,9 +122,7 @@ def check(scenario: Scenario, runs: int = LEAST_RUNS) -> None:
     """Refuse what cannot be fitted; see `calibrate`."""
     found = []
     if runs < LEAST_RUNS:
-        found.append(
-            Problem("calibrate", "--runs", f"{runs} is too few", "give 2 or more, one after a fit")
-        )
+        found.append(Problem("calibrate", "--runs", f"{runs} is too few", "give 2 or more, one after a fit"))
     if scenario.n_cases > 1:
         what = f"has {scenario.n_cases} cases (arms x replicates x sweep points); a fit needs one"
         found.append(Problem("scenario", "experiment", what, "leave one arm and one replicate, and no sweep"))

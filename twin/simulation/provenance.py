@@ -183,7 +183,7 @@ def _meters(scenario: Scenario) -> Iterator[dict[str, Any]]:
 
 def _calibrated(scenario: Scenario) -> Iterator[dict[str, Any]]:
     """Fitted factors in use, which multiply assumed numbers that are listed with their own marks."""
-    asked, source = scenario.calibrated or {}, read_yaml("calibrated")["source"]
+    asked, source = dict(scenario.calibrated or {}), read_yaml("calibrated")["source"]
     for name, one in factors().items():
         if name in asked:
             yield _row(f"calibrated.{name}", asked[name], "assumed", f"scenario: factor of the {one.of}")
