@@ -154,15 +154,15 @@ def _row(use: Use, row: Mapping[str, Any], before: Mapping[str, Any] | None) -> 
     return dict(zip(CSV_HEADER, values, strict=True))
 
 
-def write(result: Calibration, out: Path, command: str, today: dt.date) -> list[Path]:
-    """Write the table and the factors as a new ``calibrated.yaml``."""
+def write(result: Calibration, out: Path, command: str) -> list[Path]:
+    """Write the table, and the factors as a new ``calibrated.yaml`` of today."""
     table = out / ROWS
     with table.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, CSV_HEADER)
         writer.writeheader()
         writer.writerows(rows_of(result))
     target = out / "calibrated.yaml"
-    target.write_text(factors_text(result.after, command, today), encoding="utf-8")
+    target.write_text(factors_text(result.after, command, dt.date.today()), encoding="utf-8")
     return [table, target]
 
 

@@ -277,8 +277,6 @@ def calibrate(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show aims, factors and the time of a run")] = False,
 ) -> None:
     """Fit factors of assumed numbers to published figures, and confirm them by a run; the data pack is not changed."""
-    from datetime import date
-
     from twin import calibrate as calibrating
     from twin.runner import RunOptions
     from twin.scenario.load import load_scenario
@@ -288,11 +286,10 @@ def calibrate(
         calibrating.show_plan(loaded, runs, shards, OUT)
         return
     folder = out or Path("runs") / f"{loaded.name}-calibration"
-    command = "twin " + " ".join(sys.argv[1:])
-    options = RunOptions(backend=backend, shards=shards, command=command)
+    options = RunOptions(backend=backend, shards=shards, command="twin " + " ".join(sys.argv[1:]))
     result = calibrating.calibrate(loaded, folder, options, runs, members, ERR)
     calibrating.show(result, OUT)
-    for path in calibrating.write(result, folder, command, date.today()):
+    for path in calibrating.write(result, folder, options.command):
         OUT.print(str(path), highlight=False, markup=False)
 
 
