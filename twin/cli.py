@@ -236,20 +236,24 @@ def pilot_size(
 def optimize(
     scenario: ScenarioPath,
     overrides: Overrides = None,
-    objective: Annotated[str, typer.Option(help="evening_peak or purchase_cost")] = "evening_peak",
+    objective: Annotated[str, typer.Option(help="evening_peak, peak_any or purchase_cost")] = "evening_peak",
     revenue_tolerance: Annotated[float, typer.Option(help="how far revenue may move, percent")] = 0.5,
     bill_cap: Annotated[float, typer.Option(help="most that a group's mean bill may rise, percent")] = 5.0,
     solar: Annotated[str, typer.Option(help="hours of the cheap period")] = "09-17",
     peak: Annotated[str, typer.Option(help="hours of the dear period")] = "17-23",
-    shape_free: Annotated[bool, typer.Option("--shape-free", help="search the free units in the peak too")] = False,
+    windows: Annotated[bool, typer.Option("--windows", help="search start and length of both periods too")] = False,
+    shape_free: Annotated[
+        bool, typer.Option("--shape-free", help="search the free units in the peak and in normal hours too")
+    ] = False,
     generations: Annotated[int, typer.Option(help="runs of the search")] = 4,
     candidates: Annotated[int, typer.Option(help="designs in a run, beside the first arm")] = 8,
     out: Annotated[Path | None, typer.Option(help="folder [default: runs/<name>-search]")] = None,
     backend: Annotated[str, typer.Option(help="ray, or local: everything in this process")] = "ray",
     shards: Annotated[int | None, typer.Option(min=1, help="number of workers [default: CPU cores]")] = None,
 ) -> None:
-    """Search the multipliers of a time of day for the lowest peak or cost within limits on revenue and bills."""
+    """Search a time of day for the lowest peak or purchase cost within limits on revenue and bills."""
     from twin import optimize as searching
+    from twin.optimize_page import show_designs, write_designs
     from twin.runner import RunOptions
     from twin.scenario.load import load_scenario
 
@@ -257,12 +261,13 @@ def optimize(
     folder = out or Path("runs") / f"{loaded.name}-search"
     search = searching.Search(
         objective,  # type: ignore[arg-type]
-        revenue_tolerance, bill_cap, solar, peak, shape_free, generations, candidates,
+        revenue_tolerance, bill_cap, solar, peak, shape_free, windows, generations, candidates,
     )  # fmt: skip
     options = RunOptions(backend=backend, shards=shards, command="twin " + " ".join(sys.argv[1:]))
     found = searching.optimize(loaded, search, folder, options, ERR)
-    searching.show_designs(found, OUT)
-    OUT.print(str(searching.write_designs(found, folder / "designs.csv")), highlight=False, markup=False)
+    show_designs(found, OUT)
+    for path in write_designs(found, folder):
+        OUT.print(str(path), highlight=False, markup=False)
 
 
 @app.command()

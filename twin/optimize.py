@@ -1,41 +1,34 @@
-"""What ``twin optimize`` does: search the multipliers and the free block of a time of day for the lowest peak or cost.
+"""What ``twin optimize`` does: search a time of day for the lowest peak or purchase cost within limits.
 
-The search is scipy's differential evolution. A generation is one run, in which every candidate is an arm beside the
-scenario's first arm: all share the grid, the population, the draws and the workers. Windows stay as given, since arms
-with other windows would need more registers than a meter has.
+The search is scipy's differential evolution, over multipliers, windows and the free block's shape. A generation is one
+run, in which every candidate is an arm beside the scenario's first arm: all share the grid, the population, the draws
+and the workers. Candidates whose windows would together need more registers than a meter has are divided among as few
+runs as hold them. Such runs draw the same chances for the same people, so that their effects are comparable too.
 """
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import ValidationError
 from rich.console import Console
-from rich.table import Table
 from scipy.optimize import differential_evolution
 
 from twin.errors import Problem, ScenarioError
+from twin.hours import HoursError, minutes_of
+from twin.optimize_space import Candidate, FloatArray, Space, problems_of_arms, shared_runs, with_arms
 from twin.results.reader import Run, open_run
 from twin.runner import RunOptions, run_scenario
 from twin.scenario.schema import Scenario
-from twin.scenario.zones import zone_problems
 
-FloatArray = NDArray[np.float64]
-Objective = Literal["evening_peak", "purchase_cost"]
-SOLAR_BOUNDS, PEAK_BOUNDS, FREE_BOUNDS = (0.5, 1.0), (1.0, 2.5), (0.0, 125.0)
-"""Multipliers of the two periods [-], free units a month that may fall into the peak [kWh]."""
+Objective = Literal["evening_peak", "peak_any", "purchase_cost"]
 PENALTY = 100.0
 """Percent of the objective that a percent beyond a limit costs: more than any design gains."""
-CSV_HEADER = (
-    "generation", "solar_multiplier", "peak_multiplier", "free_peak_kwh", "evening_peak_percent",
-    "purchase_cost_percent", "revenue_percent", "worst_bill_percent", "worst_group", "feasible",
-)  # fmt: skip
+NOT_METERED = 100.0 * PENALTY
+"""Score of a design that no meter could bill, above that of any other. [percent]"""
+FEWEST_CANDIDATES = 5
 
 
 @dataclass(frozen=True)
@@ -49,10 +42,22 @@ class Search:
     solar: str = "09-17"
     peak: str = "17-23"
     shape_free: bool = False
-    """Is the free block's share in the peak searched too?"""
+    """Are the free units searched that may fall into the peak and into normal hours?"""
+    windows: bool = False
+    """Are start and length of both periods searched, instead of given by ``solar`` and ``peak``?"""
     generations: int = 4
     candidates: int = 8
     seed: int = 0
+
+    @property
+    def space(self) -> Space:
+        """The designs that are searched."""
+        return Space(self.solar, self.peak, self.windows, self.shape_free)
+
+    @property
+    def peak_outcome(self) -> str:
+        """The peak on one axis of the trade-off curve: the evening's, unless another is the objective."""
+        return "peak_any" if self.objective == "peak_any" else "evening_peak"
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,14 @@ class Design:
     """One candidate and what it does, percent of the first arm's values."""
 
     generation: int
-    solar: float
-    peak: float
-    free_peak_kwh: float | None
+    run: str
+    """Folder of its run."""
+    arm: str
+    candidate: Candidate
     evening_peak: float
+    """Highest load from 17:00 to 23:00, whatever the design's own peak hours are."""
+    peak_any: float
+    """Highest load at any hour."""
     purchase_cost: float
     revenue: float
     worst_bill: float
@@ -85,6 +94,9 @@ class Found:
 
     search: Search
     designs: list[Design] = field(default_factory=list)
+    left_out: list[Candidate] = field(default_factory=list)
+    """Designs that would need more registers than a meter has."""
+    runs: int = 0
 
     @property
     def feasible(self) -> list[Design]:
@@ -94,9 +106,10 @@ class Found:
 
     @property
     def trade_off(self) -> list[Design]:
-        """Feasible designs that no other beats in both evening peak and purchase cost, by evening peak."""
+        """Feasible designs that no other beats in both peak and purchase cost, by peak."""
+        peak = self.search.peak_outcome
         front: list[Design] = []
-        for design in sorted(self.feasible, key=lambda one: (one.evening_peak, one.purchase_cost)):
+        for design in sorted(self.feasible, key=lambda one: (getattr(one, peak), one.purchase_cost)):
             if not front or design.purchase_cost < front[-1].purchase_cost:
                 front.append(design)
         return front
@@ -104,16 +117,25 @@ class Found:
 
 def problems_of(search: Search) -> list[Problem]:
     """What is impossible about a search."""
+    default = Search()
+    fixed = (search.solar, search.peak) == (default.solar, default.peak)
+    objectives = get_args(Objective)
     found = []
     for name, good, rule in (
-        ("--objective", search.objective in ("evening_peak", "purchase_cost"), "evening_peak or purchase_cost"),
+        ("--objective", search.objective in objectives, f"{', '.join(objectives[:-1])} or {objectives[-1]}"),
         ("--generations", search.generations >= 1, "1 or more"),
-        ("--candidates", search.candidates >= 5, "5 or more, which differential evolution needs"),  # noqa: PLR2004
+        ("--candidates", search.candidates >= FEWEST_CANDIDATES, "5 or more, which differential evolution needs"),
         ("--revenue-tolerance", search.revenue_tolerance > 0, "above 0 percent"),
         ("--bill-cap", search.bill_cap >= 0, "0 percent or more"),
+        ("--windows", fixed or not search.windows, "without --solar and --peak, whose hours it searches"),
     ):
         if not good:
             found.append(Problem("optimize", name, f"must be {rule}", f"give {rule}"))
+    for name, hours in (("--solar", search.solar), ("--peak", search.peak)):
+        try:
+            minutes_of(hours)
+        except HoursError as error:
+            found.append(Problem("optimize", name, error.what, error.fix))
     return found
 
 
@@ -127,118 +149,69 @@ def optimize(scenario: Scenario, search: Search, out: Path, options: RunOptions,
     """
     if problems := problems_of(search):
         raise ScenarioError(problems)
-    found = Found(search)
-    bounds = [SOLAR_BOUNDS, PEAK_BOUNDS, *([FREE_BOUNDS] if search.shape_free else [])]
-    _check_windows(scenario, search, np.mean(bounds, axis=1))
+    space = search.space
+    for extreme in space.extremes():  # before any run is made
+        if problems := problems_of_arms(scenario, [extreme]):
+            raise ScenarioError(problems)
+    found, numbers = Found(search), iter(range(search.generations))
 
     def generation(points: FloatArray) -> FloatArray:
         """Scores of a generation, shape (candidates,), of points of shape (parameters, candidates)."""
-        number = len(found.designs) // search.candidates
-        folder = str(out / f"generation-{number:02d}")
-        asked = _with_arms(scenario, search, points.T)
-        own = replace(options, out=folder, resume=True)
-        run = open_run(run_scenario(asked, own, console).path)
-        designs = [_design(run, search, number, f"c{row:02d}", point) for row, point in enumerate(points.T)]
-        found.designs += designs
-        return np.array([design.score(search) for design in designs])
+        candidates = [space.candidate(point) for point in points.T]
+        scores = np.full(len(candidates), NOT_METERED)
+        for place, design in _tried(scenario, candidates, next(numbers), found, out, options, console):
+            scores[place] = design.score(search)
+        return scores
 
     rng = np.random.default_rng(search.seed)
+    bounds = list(space.bounds.values())
     low, high = np.array(bounds).T
     start = low + (high - low) * rng.random((search.candidates, len(bounds)))
     differential_evolution(
         generation, bounds, maxiter=search.generations - 1, init=start, rng=rng, vectorized=True,
-        updating="deferred", polish=False, tol=0.0,
+        updating="deferred", polish=False, tol=0.0, integrality=space.integrality,
     )  # fmt: skip
     return found
 
 
-def _check_windows(scenario: Scenario, search: Search, point: FloatArray) -> None:
-    """Refuse windows that no run could have, before any run is made."""
-    try:
-        asked = _with_arms(scenario, search, point[None])
-        problems = [Problem("optimize", "--solar, --peak", what, fix) for what, fix in zone_problems(asked)]
-    except ValidationError as error:
-        fix = 'write hours as "09-17" on the scenario\'s steps, the two apart'
-        problems = [Problem("optimize", "--solar, --peak", item["msg"], fix) for item in error.errors()]
-    if problems:
-        raise ScenarioError(problems)
+def _tried(
+    scenario: Scenario, candidates: list[Candidate], number: int, found: Found, out: Path, options: RunOptions,
+    console: Console | None,
+) -> list[tuple[int, Design]]:  # fmt: skip
+    """Run a generation; its designs by their place, which ``found`` is told of too, in their order."""
+    runs, left_out = shared_runs(scenario, candidates)
+    designs: list[tuple[int, Design]] = []
+    for part, places in enumerate(runs):
+        name = f"generation-{number:02d}" + (f"-{part + 1}" if len(runs) > 1 else "")
+        arms = {f"c{place:02d}": candidates[place] for place in places}
+        own = replace(options, out=str(out / name), resume=True)
+        run = open_run(run_scenario(with_arms(scenario, arms), own, console).path)
+        changes = [(place, arm, _changes(run, arm)) for place, arm in zip(places, arms, strict=True)]
+        designs += [(place, _design(number, name, arm, arms[arm], change)) for place, arm, change in changes]
+    found.designs += [design for _, design in sorted(designs, key=lambda one: one[0])]
+    found.left_out += [candidates[place] for place in left_out]
+    found.runs += len(runs)
+    return designs
 
 
-def _with_arms(scenario: Scenario, search: Search, points: FloatArray) -> Scenario:
-    """The scenario with its first arm and one arm for each point; sweep and readings are left out."""
-    first = scenario.arm_names[0]
-    arms: dict[str, Any] = {first: scenario.resolved()["experiment"]["arms"][first]}
-    for row, point in enumerate(points):
-        solar, peak, free = _rounded(point)
-        periods = {
-            "solar": {"hours": search.solar, "multiplier": solar},
-            "peak": {"hours": search.peak, "multiplier": peak},
-        }
-        arms[f"c{row:02d}"] = {"tariff": {"time_of_day": {"applies_to": "gross", **periods}}}
-        if free is not None:
-            arms[f"c{row:02d}"]["tariff"]["free_units"] = {"per_period": {"peak": free}}
-    tables = ["consumers", "bills", "feeders"]
-    return scenario.with_values({"experiment.arms": arms, "output": {"tables": tables}})
-
-
-def _rounded(point: FloatArray) -> tuple[float, float, float | None]:
-    """A point as a tariff could state it: multipliers to 0.01, free units to the kWh."""
-    free = float(round(point[2])) if len(point) > 2 else None  # noqa: PLR2004
-    return round(float(point[0]), 2), round(float(point[1]), 2), free
-
-
-def _design(run: Run, search: Search, number: int, arm: str, point: FloatArray) -> Design:
+def _changes(run: Run, arm: str) -> dict[tuple[str, str], float]:
+    """What an arm does to the state, percent of the first arm's value, by outcome and group."""
     where = f"arm = '{arm}' AND area = 'state'"  # rows of one outcome and group differ in their interval only
-    change = {
+    return {
         (row["outcome"], row["group"]): 100.0 * row["value"] / row["reference"]
         for row in run.table("effects", where=where).to_pylist()
         if row["reference"]
     }
+
+
+def _design(
+    number: int, run: str, arm: str, candidate: Candidate, change: dict[tuple[str, str], float]
+) -> Design:
     bills = {
         group: value for (outcome, group), value in change.items() if outcome == "bill_response" and group != "all"
     }
     worst = max(bills, key=lambda group: bills[group])
-    solar, peak, free = _rounded(point)
     return Design(
-        number, solar, peak, free, change["evening_peak", "all"], change["purchase_cost", "all"],
-        change["revenue", "all"], bills[worst], worst,
+        number, run, arm, candidate, change["evening_peak", "all"], change["peak_any", "all"],
+        change["purchase_cost", "all"], change["revenue", "all"], bills[worst], worst,
     )  # fmt: skip
-
-
-def write_designs(found: Found, path: Path) -> Path:
-    """Write every design that was tried."""
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(CSV_HEADER)
-        for design in found.designs:
-            free = "" if design.free_peak_kwh is None else design.free_peak_kwh
-            values: Sequence[object] = (
-                design.generation, design.solar, design.peak, free, design.evening_peak, design.purchase_cost,
-                design.revenue, design.worst_bill, design.worst_group, design.excess(found.search) == 0.0,
-            )  # fmt: skip
-            writer.writerow(values)
-    return path
-
-
-def show_designs(found: Found, console: Console) -> None:
-    """Print the trade-off curve, or the designs nearest to the limits where none is within them."""
-    search, front = found.search, found.trade_off
-    shown = front or sorted(found.designs, key=lambda design: design.excess(search))[:5]
-    title = "Trade-off of designs within the limits" if front else "No design within the limits; the nearest"
-    table = Table(title=title, title_justify="left")
-    names = ("solar", "peak", "free in peak", "evening peak", "purchase cost", "revenue", "worst mean bill", "of")
-    for name in names:
-        table.add_column(name, justify="left" if name == "of" else "right")
-    for design in shown:
-        free = "" if design.free_peak_kwh is None else f"{design.free_peak_kwh:g} kWh"
-        changes = (design.evening_peak, design.purchase_cost, design.revenue, design.worst_bill)
-        table.add_row(
-            f"{design.solar:.2f}", f"{design.peak:.2f}", free, *(f"{value:+.2f} %" for value in changes),
-            design.worst_group,
-        )  # fmt: skip
-    console.print(table, highlight=False)
-    console.print(
-        f"{len(found.designs)} designs tried, {len(found.feasible)} within revenue ±{search.revenue_tolerance:g} % and "
-        f"bills +{search.bill_cap:g} %; solar {search.solar}, peak {search.peak}.",
-        highlight=False,
-    )

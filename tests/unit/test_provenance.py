@@ -27,6 +27,7 @@ NO_INPUT = {
     "calibration_split": "which published numbers are fitted and which are held out",
     "rates": "measured; predicts what a run costs",
     "report": "what the page shows; it lists its conventions itself",
+    "search": "bounds of the search for a design, never read by the model",
     "tables": "the dictionary of results",
     "wallets": "prepaid wallets are a model of their own, which no run reads yet",
 }
