@@ -7,7 +7,7 @@ import pytest
 
 from tests.analysis_fixture import CONSUMERS, arrow, feeder_list
 from tests.unit.test_atc import USED_KWH, made_run, with_payments
-from twin.analysis.atc import atc_table
+from twin.analysis.atc import atc_tables
 from twin.analysis.calibration import parse_window, windows
 from twin.analysis.calibration_season import EPOCH, days_of_window, season_peaks
 from twin.analysis.calibration_year import _slopes, year_estimates
@@ -83,7 +83,7 @@ def test_efficiencies_are_those_of_the_table_of_losses():
     run = a_year(with_payments(made_run(metered_share=0.8, jitter=0.3), total_paise=10_000))
     feeders = read_feeders(run)
     loads = CaseLoads(run, feeders)
-    table = {row["part"]: row for row in atc_table(loads, read_experiment(run), feeders).to_pylist()}
+    table = {row["part"]: row for row in atc_tables(loads, read_experiment(run), feeders)[0].to_pylist()}
     found = estimates_of(run)
     assert found["billing_efficiency_percent"].value == pytest.approx(table["billed"]["percent_of_input"])
     assert found["atc_state_percent"].value == pytest.approx(100 - table["collected"]["percent_of_input"])

@@ -20,6 +20,7 @@ from twin.analysis.estimate import Estimate, mean_estimate
 from twin.analysis.frames import HT_FEEDER, Feeders, by_code, rows_of
 from twin.analysis.loads import CaseLoads
 from twin.analysis.payments import case_money, is_collected
+from twin.analysis.reliability import is_interrupted, supply_hours
 from twin.analysis.tables import RunTables, asked_for, read, read_case
 from twin.units import KW_PER_MW, PAISE_PER_INR
 
@@ -38,7 +39,7 @@ def is_whole_year(run: RunTables) -> bool:
 def year_estimates(loads: CaseLoads, experiment: Experiment) -> dict[str, Estimate]:
     """Estimates of a whole year by name, of the first arm, means over replicates; none for other runs.
 
-    Percent of input, INR per kWh, and Rs crore. What needs a table that the scenario leaves out is not among them.
+    Percent of input, INR per kWh, Rs crore, hours a day. What needs a table that the scenario leaves out is missing.
     """
     run = loads.run
     if not is_whole_year(run):
@@ -48,6 +49,8 @@ def year_estimates(loads: CaseLoads, experiment: Experiment) -> dict[str, Estima
         found = {"purchase_inr_per_kwh": _purchase(loads, case)}
         if all(asked_for(run.scenario, table) for table in NEEDS):
             found |= _billed_year(loads, case, replicate)
+        if is_interrupted(run):
+            found["supply_hours"] = supply_hours(run, loads.feeders, case)
         drawn.append(found)
     return {name: mean_estimate([one[name] for one in drawn]) for name in drawn[0]}
 

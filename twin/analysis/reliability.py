@@ -15,10 +15,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from twin.analysis.design import Experiment
+from twin.analysis.estimate import Estimate, mean_estimate
 from twin.analysis.frames import Feeders, by_code
-from twin.analysis.sampling import half_width
 from twin.analysis.tables import RunTables, asked_for, build, read, read_case
-from twin.datapack import threshold
 
 FloatArray = NDArray[np.float64]
 URBAN_CLASSES = ("urban", "industrial")
@@ -88,11 +87,14 @@ def _rows(feeders: Feeders, is_urban: NDArray[np.bool_], label: str, drawn: list
             if not (weight * drawn[0].consumers).any():
                 continue
             for measure, unit in UNITS.items():
-                values = [_mean(one, measure, weight) for one in drawn]
-                low, high = _bounds(feeders, drawn[0], measure, mask) if area == "state" else (None, None)
+                means = [Estimate(_mean(one, measure, weight)) for one in drawn]
+                if area == "state":
+                    means = [_state_mean(feeders, one, measure, mask) for one in drawn]
+                value = mean_estimate(means)
+                low, high = value.bounds()
                 rows.append({
-                    "arm": label, "area": area, "feeders": kind, "measure": measure, "value": float(np.mean(values)),
-                    "low": low, "high": high, "unit": unit,
+                    "arm": label, "area": area, "feeders": kind, "measure": measure, "value": value.value, "low": low,
+                    "high": high, "unit": unit,
                 })  # fmt: skip
     return rows
 
@@ -102,15 +104,19 @@ def _mean(lived: Lived, measure: str, weight: FloatArray) -> float:
     return float(np.sum(people * lived.measures[measure]) / np.sum(people))
 
 
-def _bounds(feeders: Feeders, lived: Lived, measure: str, mask: FloatArray) -> tuple[float | None, float | None]:
-    """Sampling interval of a mean over the state's consumers: a ratio of two estimated totals, linearised."""
-    if not feeders.represented:
-        return None, None
-    people = mask * lived.consumers
+def _state_mean(feeders: Feeders, lived: Lived, measure: str, mask: FloatArray) -> Estimate:
+    """Mean over the state's consumers with its sampling error: a ratio of two estimated totals, linearised."""
     mean = _mean(lived, measure, mask * feeders.weight)
+    if not feeders.represented:
+        return Estimate(mean)
+    people = mask * lived.consumers
     part = people * (lived.measures[measure] - mean) / float(np.sum(people * feeders.weight))
     error, freedom = feeders.sample.error(part[feeders.sampled_rows])
-    if not np.isfinite(error) or error <= ROUNDING * abs(mean):
-        return None, None  # feeders that only stand for their stratum have its mean: there is nothing to err in
-    reach = half_width(error, freedom, threshold("interval_level"))
-    return mean - reach, mean + reach
+    if error <= ROUNDING * abs(mean):  # feeders that only stand for their stratum have its mean: nothing to err in
+        return Estimate(mean)
+    return Estimate(mean, error, freedom)
+
+
+def supply_hours(run: RunTables, feeders: Feeders, case: int) -> Estimate:
+    """Hours of supply a day of the state's consumers of low voltage in a case."""
+    return _state_mean(feeders, lived_through(run, feeders, case), "supplied", np.ones(len(feeders.feeder_id)))
