@@ -33,7 +33,7 @@ OTHERS = [("nds1", 0), ("nds2", 0), ("lt_industry", 0), ("irrigation_rural", 0),
 SIZES_LAKH = {"kutir_jyoti": 29.0, "ds1": 26.0, "ds2": 4.6, "nds1": 8.0, "nds2": 8.1, "lt_industry": 1.0}
 
 
-ANALYSIS = ("losses", "atc", "utility", "effects", "gains", "bands", "sensitivity", "calibration")
+ANALYSIS = ("losses", "atc", "utility", "gap", "effects", "gains", "bands", "sensitivity", "calibration")
 BLOCKS = ("system", "grid_substations", "feeders", "transformers", *ANALYSIS)
 
 
@@ -55,6 +55,7 @@ class Made:
     sampling: bool = True
     sensitivity: bool = False
     atc: bool = False
+    """Tables of whole billing months: atc, utility, gap."""
     failed_solves: int = 0
     status: str = "complete"
     months_complete: bool = False
@@ -168,6 +169,7 @@ class _Tables:
             "losses": self.losses(),
             "atc": self.atc() if made.atc else [],
             "utility": self.utility() if made.atc else [],
+            "gap": self.gap() if made.atc else [],
             "effects": self.effects(),
             "prices": self.prices(),
             "population": self.population(),
@@ -316,6 +318,16 @@ class _Tables:
             for area in ("state", "discom:NBPDCL", "discom:SBPDCL", "feeder:F-1")
         ]
 
+    def gap(self) -> list[dict[str, Any]]:
+        """A unit bought at Rs 5.20, of which 0.8 are billed; payments where the fixture has them."""
+        own = (120.0, 96.0, 624_000.0, 30_000.0, 768_000.0, 288_000.0, 720_000.0, 5.2, 6.5, 8.0, 3.0, 7.5, -1.0)
+        columns = arrow_schema("gap").names[2:]
+        return [
+            {"arm": arm, "area": area} | dict(zip(columns, own, strict=True))
+            for arm in self.made.arms
+            for area in ("state", "discom:NBPDCL")
+        ]
+
     def effects(self) -> list[dict[str, Any]]:
         made, rows = self.made, []
         evening = np.array([17 <= time.hour < 23 for time in self.times])
@@ -339,6 +351,7 @@ class _Tables:
                 ("subsidy", 9e7, 5.1e9, "INR"),
                 ("consumer_payment", -5.1e8, 1.3e9, "INR"),
                 ("purchase_cost", -1.2e8, 1.5e9, "INR"),
+                *([("gap_per_kwh", 0.02, -1.0, "INR/kWh")] if made.atc else []),
                 ("bill_unchanged", 1.2, 212.0, "INR/month"),
                 ("bill_response", 0.7, 212.0, "INR/month"),
                 ("surplus", -0.9, 212.0, "INR/month"),

@@ -122,6 +122,6 @@ def test_what_is_left_out_is_named_with_its_tables() -> None:
     assert named(one, ["feeders"]) == {"transformers": ("transformers",)}  # one arm: no bills are compared anyway
     month = {"time": {"start": date(2026, 6, 1), "days": 30}}
     held = ["consumers", "feeders", "transformers"]
-    assert named(one | month, held) == {"atc": ("bills",)}
+    assert named(one | month, held) == {"atc": ("bills",), "gap": ("bills",)}
     assert named(one | month | {"meters": {"devices": True}}, [*held, "bills"]) == {"utility": ("feeder_meters",)}
     assert named(one | {"time": {"start": date(2026, 6, 1), "days": 29}}, held) == {}

@@ -12,6 +12,7 @@ from twin.analysis.calibration import calibration_table
 from twin.analysis.design import Experiment, is_own_network, read_experiment
 from twin.analysis.effects import effects_and_gains
 from twin.analysis.frames import Feeders, no_feeders, read_feeders, read_population
+from twin.analysis.gap import gap_tables
 from twin.analysis.left_out import left_out
 from twin.analysis.loads import CaseLoads
 from twin.analysis.losses import loss_table
@@ -53,6 +54,8 @@ def analyse(run: RunTables, estimates: Mapping[str, float]) -> dict[str, pa.Tabl
     for part in left_out(run.scenario):
         LOG.info("not written: output.tables leaves out %s, so there is no %s", *part.words)
     effects, gains = effects_and_gains(loads, experiment, feeders)
+    gap, gap_effects = gap_tables(loads, experiment, feeders)
+    effects = pa.concat_tables([effects, gap_effects])
     atc, utility = atc_tables(loads, experiment, feeders)
     return {
         "effects": effects,
@@ -60,6 +63,7 @@ def analyse(run: RunTables, estimates: Mapping[str, float]) -> dict[str, pa.Tabl
         "losses": loss_table(loads, experiment),
         "atc": atc,
         "utility": utility,
+        "gap": gap,
         "payments": payments_table(run, experiment, feeders),
         "reliability": reliability_table(run, experiment, feeders),
         "calibration": _calibration(loads, experiment, feeders, estimates),

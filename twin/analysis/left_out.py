@@ -69,6 +69,7 @@ PARTS = (
         compares=False,
     ),
     Part("atc", ("feeders", "consumers", "bills"), ("atc",), compares=False, told=whole_months),
+    Part("gap", ("feeders", "consumers", "bills"), ("gap", "gap_per_kwh"), compares=False, told=whole_months),
     Part(
         "utility",
         ("feeder_meters",),

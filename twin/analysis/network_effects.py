@@ -113,8 +113,12 @@ def capacity_inr_per_mw(case: NetworkCase) -> float:
 
     The yearly value of a kW at the peak (``twin/data/purchase.yaml``), by days; apart from the cost of energy.
     """
+    return capacity_inr_per_mw_days(len(case.evening) * case.step_h / HOURS_PER_DAY)
+
+
+def capacity_inr_per_mw_days(days: float) -> float:
+    """`capacity_inr_per_mw` of a number of days."""
     per_kw_year = float(read_yaml("purchase")["capacity"]["inr_per_kw_year"]["value"])
-    days = len(case.evening) * case.step_h / HOURS_PER_DAY
     return per_kw_year * KW_PER_MW * days / DAYS_PER_YEAR
 
 

@@ -19,6 +19,7 @@ from twin.report.figures import (
     calibration,
     gains_share,
     gains_size,
+    gap,
     glance,
     ledger,
     load,
@@ -112,7 +113,12 @@ def sections(facts: Facts) -> list[Section]:
             [*_present([gains_share.build(facts)]), *gains_size.build(facts)],
             left_out_lines(facts, "bills"),
         ),
-        Section("money", t.text("section.money"), _present([money.build(facts)])),
+        Section(
+            "money",
+            t.text("section.money"),
+            _present([money.build(facts), gap.build(facts)]),
+            left_out_lines(facts, "gap"),
+        ),
         Section("map", t.text("section.map"), _present([stations.build(facts)])),
         Section(
             "stress",

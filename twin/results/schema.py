@@ -52,6 +52,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "losses": ("arm", "area", "part"),
     "atc": ("arm", "area", "part"),
     "utility": ("arm", "area"),
+    "gap": ("arm", "area"),
     "payments": ("arm", "area", "category", "month"),
     "reliability": ("arm", "area", "feeders", "measure"),
     "effects": ("arm", "outcome", "area", "group", "kind"),

@@ -62,6 +62,7 @@ def build(facts: Facts) -> base.Figure | None:
 def _missing(facts: Facts, effects: Sequence[tuple[str, Arm, Effect]]) -> list[str]:
     """Flows that belong to the question and are not in the run: said, never shown as zero."""
     held = {outcome for outcome, _, _ in effects}
+    held |= {GAP} & {effect.outcome for effect in facts.effects}  # figure 6b
     names = [facts.t.name("outcome", outcome) for outcome in (*OUTCOMES, GAP) if outcome not in held]
     return [facts.t.text("fig6.missing", names=", ".join(names))] if names else []
 
