@@ -75,6 +75,7 @@ class Stream(IntEnum):
     METER_MAPPING = 105
     METER_JOIN = 106
     METER_BREATH = 107
+    METER_CHECK = 108
     # interruptions of supply: keyed by replicate
     OUTAGE_FEEDER = 110
     OUTAGE_TRIP = 111

@@ -7,6 +7,8 @@ from tests.meter_cases import near_share
 from tests.planning_day import planned_state
 from tests.unit.test_meter_devices import DATE, PLAN, day_kwh, opened, population
 from twin.meters.communication import NO_BREAKDOWN
+from twin.meters.reads import Validation
+from twin.simulation import meter_devices
 from twin.simulation.dt_meters import mapped_dts
 from twin.simulation.meter_devices import MeterDevices
 from twin.simulation.meter_tables import feeder_rows
@@ -61,8 +63,10 @@ def test_a_dt_meter_is_read_but_for_silent_links_and_dead_gateways(world):
     assert days[:, meters.link >= 0.3].mean() > 0.97
 
 
-def test_a_feeder_s_balance_is_that_of_its_own_meter(world):
+def test_a_feeder_s_balance_is_that_of_its_own_meter(world, monkeypatch):
     """Errors of its own (0.5S), and the read registers of its consumers beside them."""
+    nothing_wrong = Validation(corrupted_share=0.0, factor=1.0, most_hours=1e9)
+    monkeypatch.setattr(meter_devices, "_validation", lambda: nothing_wrong)
     devices, used = opened(world), day_kwh(world)
     day = devices.advance(DATE, [used], np.zeros((1, *used.shape)), np.arange(len(used)))
     sent = np.full(len(world.population.feeders), 9000.0)

@@ -37,7 +37,7 @@ from twin.meters.fleet import (
     settled_swaps,
 )
 from twin.meters.metrology import MetrologyParams, class_points, draw_errors
-from twin.meters.reads import READS, add_read_energy, count_reads
+from twin.meters.reads import CHECKS, READS, Validation, count_reads, take_reads
 from twin.meters.theft import KINDS, TheftParams, draw_theft, log_signs
 from twin.scenario.names import BY_DISTRICT
 from twin.simulation.dt_meters import DtMeters, Mapped, feeder_meters
@@ -68,7 +68,9 @@ class ArmDay:
     ledger_kwh: NDArray[np.float64]
     """`LEDGER` by DT, shape (n_dts + 1, 5); the last row holds consumers without a DT. [kWh]"""
     read_kwh: NDArray[np.float64]
-    """Energy that was read within a day, shape (n_feeders + 1, n_types). [kWh]"""
+    """Energy that was read within a day and not refused, shape (n_feeders + 1, n_types). [kWh]"""
+    checks: NDArray[np.int64]
+    """`CHECKS` of the reads, shape (n_feeders + 1, n_types, len(CHECKS))."""
     metered_kwh: NDArray[np.float64]
     """What the displays of the watched meters gained. [kWh]"""
     mapped: Mapped
@@ -126,6 +128,11 @@ class MeterDevices:
     def gateways(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Names of some meters' gateways, shape (k,)."""
         return self.place.gateway_id[self.fleet.gateway[rows]]
+
+    def load_kw(self) -> NDArray[np.float64]:
+        """Sanctioned load, or contract demand where that is more. Shape (n,). [kW]"""
+        consumers = self.population.consumers
+        return np.maximum(consumers.sanctioned_kw.astype(np.float64), consumers.contract_kva)
 
     @property
     def bytes_per_meter(self) -> float:
@@ -203,16 +210,16 @@ class MeterDevices:
         cuts = cuts_of(self.outages, date, self.population.n_dts)
         advance_fleet(self.fleet, self.state, self.params, self.place, today, given, cuts, out)
         counts = np.zeros((len(self.population.feeders) + 1, len(self.types), len(READS)), np.int64)
-        count_reads(self.fleet, self.state, self.place, today.day, out, counts)
+        count_reads(self.fleet, self.state, self.params.communication, self.place, today, out, counts)
         is_read = np.where(self.fleet.hops > 0, np.isfinite(out.arrival_h), self.state.swap_day <= today.day)
         self.estimates.hold(today.day, is_read, registers)
-        arms = []
+        arms, rule, load_kw = [], _validation(), self.load_kw()
         for arm, used in enumerate(used_kwh):
             ledger, metered = self._record(today, 1.0, used, registers[arm])
-            read = np.zeros(counts.shape[:2])
-            add_read_energy(self.fleet, self.place, out, metered, read)
+            read, checks = np.zeros(counts.shape[:2]), np.zeros((*counts.shape[:2], len(CHECKS)), np.int64)
+            take_reads(self.fleet, self.place, today, out, rule, load_kw, metered, checks, read)
             mapped = self.dt_meters.mapped(metered, out.arrival_h)
-            arms.append(ArmDay(ledger, read, metered[watched], mapped))
+            arms.append(ArmDay(ledger, read, checks, metered[watched], mapped))
         power = None if self.outages is None else self.outages.pass_day(date, cuts, out.delayed)
         return DeviceDay(date, out, counts, arms, commands, power)
 
@@ -297,6 +304,12 @@ def _breakdown(world: ReplicateWorld) -> Breakdown:
         return NO_BREAKDOWN
     start_h = float(DAY_H * day_number(failure.first))
     return Breakdown(failure.share, start_h, start_h + failure.hours)
+
+
+def _validation() -> Validation:
+    spec = read_yaml("meter_fleet")
+    wrong = spec["corrupted_read"]
+    return Validation(float(wrong["share"]), float(wrong["factor"]), float(spec["too_high_hours"]["value"]))
 
 
 def _params(types: Catalogue) -> FleetParams:

@@ -93,11 +93,13 @@ class Estimates:
         self.carried: tuple[NDArray[np.int64], NDArray[np.int64]] = none, np.zeros((n_arms, 0, n_zones), np.int64)
         """Rows, and energy billed too much by arm, row and zone. [Wh]"""
         self.closed: Closed | None = None
-        consumers = devices.population.consumers
-        self._load_kw = np.maximum(consumers.sanctioned_kw.astype(np.float64), consumers.contract_kva)
-        categories = int(consumers.category.max(initial=0)) + 1
-        self._group = devices.place.feeder.astype(np.int64) * categories + consumers.category
-        self._n_groups = (len(devices.population.feeders) + 1) * categories
+
+    def _groups(self) -> tuple[NDArray[np.int64], int]:
+        """Whose neighbours each consumer is: those of its feeder and category. Shape (n,), and how many groups."""
+        devices, category = self.devices, self.devices.population.consumers.category
+        categories = int(category.max(initial=0)) + 1
+        group = devices.place.feeder.astype(np.int64) * categories + category
+        return group, (len(devices.population.feeders) + 1) * categories
 
     def hold(self, day: int, is_read: NDArray[np.bool_], registers: NDArray[np.float64]) -> None:
         """Keep the registers of meters whose ``day`` is not read, as they stood before it; forget those of the read."""
@@ -129,16 +131,14 @@ class Estimates:
         days_read = since[rows] - (window.first - 1)
         estimated = np.isin(flag, (MISSING, DEFECTIVE, DOOR_LOCKED))
         shown, billed, carry = (np.zeros((self.shape[0], len(rows), self.shape[2]), np.int64) for _ in range(3))
-        carried = self._carried(rows)
+        carried, load_kw, (group, n_groups) = self._carried(rows), self.devices.load_kw(), self._groups()
         for arm in range(self.shape[0]):
             end_wh = register_wh(registers[arm], resolution)
             good = np.flatnonzero(flag_of < 0)
-            peers = neighbours_daily_wh(
-                self._group[good], (end_wh - start_wh)[good], self._load_kw[good], window.days, self._n_groups
-            )
+            peers = neighbours_daily_wh(group[good], (end_wh - start_wh)[good], load_kw[good], window.days, n_groups)
             guess = estimate_wh(
                 start_wh[rows], self._last_read_wh(arm, rows), days_read, window.last - since[rows],
-                self._load_kw[rows], peers[self._group[rows]], resolution[rows],
+                load_kw[rows], peers[group[rows]], resolution[rows],
             )  # fmt: skip
             shown[arm] = end_wh[rows]
             taken = np.where(estimated[:, None], guess, shown[arm])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from twin.datapack import read_yaml
 from twin.meters.clock import CLOCK_SET
 from twin.meters.fleet import LEDGER
-from twin.meters.reads import READS
+from twin.meters.reads import CHECKS, READS
 from twin.meters.theft import KINDS, OCCURRENCE, RESTORATION
 from twin.results.schema import arrow_schema
 from twin.results.storage import FileRecord
@@ -145,6 +145,8 @@ def read_rows(case: int, arm: int, devices: MeterDevices, day: DeviceDay) -> pa.
         "feeder_id": feeders[feeder],
         "device": named(kind, devices.types.names),
     } | {name: counts[feeder, kind, column].astype(np.int32) for column, name in enumerate(READS)}
+    for column, name in enumerate(CHECKS):
+        columns[name] = day.arms[arm].checks[feeder, kind, column].astype(np.int32)
     columns["read_kwh"] = day.arms[arm].read_kwh[feeder, kind]
     return pa.table(columns, schema=arrow_schema("meter_reads"))
 
