@@ -30,6 +30,8 @@ from twin.scenario.schema import Scenario
 TABLES = ("cases", "system", "feeders", "population", "bills", "consumers", "meter_balance", "atc", "calibration")
 """What a fit reads of a run."""
 LEAST_RUNS = 2
+WALL_AT, WALL_STEEPNESS = 0.9, 20.0
+"""Where a limit's wall begins [of the limit], and how many standard deviations a whole limit beyond it is."""
 ROWS = "calibration.csv"
 CSV_HEADER = (
     "id", "quantity", "unit", "use", "published_low", "published_high", "before", "after", "after_low", "after_high",
@@ -62,7 +64,11 @@ class Calibration:
 
 
 def aims() -> list[Aim]:
-    """Fitted figures with their limits as two standard deviations, then the ranges that are kept."""
+    """Fitted figures, then the ranges that are kept.
+
+    A figure at its limit lies two standard deviations off, and close to its limit it meets a wall: a second aim, of a
+    range a little within the limits, that costs much more to leave.
+    """
     published = {row.id: row for row in read_rows("calibration", Target)}
     found = []
     for use in split().values():
@@ -70,6 +76,9 @@ def aims() -> list[Aim]:
             target = published[use.id]
             limit = use.tolerance * (target.value_low if use.tolerance_kind == "relative" else 1.0)
             found.append(Aim(use.estimate, target.value_low, target.value_high, limit / 2.0))
+            inside = WALL_AT * limit
+            wall = Aim(use.estimate, target.value_low - inside, target.value_high + inside, limit / WALL_STEEPNESS)
+            found.append(wall)
     return found + [Aim(row.name, row.low, row.high, row.scale) for row in read_rows("calibration_keep", Keep)]
 
 
