@@ -203,6 +203,18 @@ def show(result: Calibration, console: Console) -> None:
     console.print(_figures(result), _keeps(result), _factors(result), highlight=False)
 
 
+def calibrate_to_folder(
+    scenario: Scenario, out: Path | None, options: RunOptions, runs: int, members: int, shown: Console,
+    progress: Console,
+) -> None:  # fmt: skip
+    """The command: fit, print the result, write it into a folder and name the files."""
+    folder = out or Path("runs") / f"{scenario.name}-calibration"
+    result = calibrate(scenario, folder, options, runs, members, progress)
+    show(result, shown)
+    for path in write(result, folder, options.command):
+        shown.print(str(path), highlight=False, markup=False)
+
+
 def _figures(result: Calibration) -> Table:
     table = Table(title="Published figures before and after the fit", title_justify="left")
     for name in ("", "quantity", "unit", "use", "published", "before", "after", "sampling", "limit", "verdict"):

@@ -287,15 +287,11 @@ def calibrate(
     from twin.scenario.load import load_scenario
 
     loaded = load_scenario(scenario, tuple(overrides or ()))
+    options = RunOptions(backend=backend, shards=shards, command="twin " + " ".join(sys.argv[1:]))
     if dry_run:
         calibrating.show_plan(loaded, runs, shards, OUT)
-        return
-    folder = out or Path("runs") / f"{loaded.name}-calibration"
-    options = RunOptions(backend=backend, shards=shards, command="twin " + " ".join(sys.argv[1:]))
-    result = calibrating.calibrate(loaded, folder, options, runs, members, ERR)
-    calibrating.show(result, OUT)
-    for path in calibrating.write(result, folder, options.command):
-        OUT.print(str(path), highlight=False, markup=False)
+    else:
+        calibrating.calibrate_to_folder(loaded, out, options, runs, members, OUT, ERR)
 
 
 @app.command()

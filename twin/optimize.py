@@ -204,9 +204,7 @@ def _changes(run: Run, arm: str) -> dict[tuple[str, str], float]:
     }
 
 
-def _design(
-    number: int, run: str, arm: str, candidate: Candidate, change: dict[tuple[str, str], float]
-) -> Design:
+def _design(number: int, run: str, arm: str, candidate: Candidate, change: dict[tuple[str, str], float]) -> Design:
     bills = {
         group: value for (outcome, group), value in change.items() if outcome == "bill_response" and group != "all"
     }
