@@ -13,9 +13,10 @@ from rich.table import Table
 
 from twin.errors import Problem, RunFolderError
 from twin.results.reader import Run
+from twin.units import PAISE_PER_INR
 
 NEEDED = ("meter_days", "readings")
-TOLD = ("readings", "meter_events", "bills", "estimates", "commands")
+TOLD = ("readings", "meter_events", "bills", "estimates", "commands", "wallet_days")
 KNOWN_SHOWN = 5
 
 
@@ -31,6 +32,7 @@ class MeterStory:
     bills: list[dict[str, Any]]
     estimates: list[dict[str, Any]]
     commands: list[dict[str, Any]]
+    wallet: list[dict[str, Any]]
 
 
 def meter_story(run: Run, consumer_id: int, case: int = 0) -> MeterStory:
@@ -90,6 +92,29 @@ def show_story(story: MeterStory, console: Console) -> None:
             for row in story.commands
         ]
         console.print(_table("Commands", [("command", "sent", "carried out", "result"), *sent]))
+    if story.wallet:
+        console.print(_table("Prepaid wallet, INR", _wallet_lines(story)))
+
+
+def _wallet_lines(story: MeterStory) -> list[tuple[str, ...]]:
+    head = ("day", "debited", "balance after", "recharged", "at", "cut at", "hours off", "balance at night")
+    lines = [
+        (
+            str(row["date"]), _inr(row["debited_paise"]), _inr(row["morning_paise"]), _inr(row["recharged_paise"]),
+            _clock(row["recharged_at"]), _clock(row["disconnected_at"]), f"{row['hours_off']:.2f}",
+            _inr(row["evening_paise"]),
+        )
+        for row in story.wallet
+    ]  # fmt: skip
+    return [head, *lines]
+
+
+def _inr(paise: int) -> str:
+    return f"{paise / PAISE_PER_INR:.2f}"
+
+
+def _clock(when: Any) -> str:
+    return "-" if when is None else f"{when:%H:%M}"
 
 
 def _estimate_lines(story: MeterStory) -> list[tuple[str, ...]]:

@@ -88,6 +88,7 @@ class Stream(IntEnum):
     WALLET_START = 120
     RECHARGE = 121
     DISCONNECTION = 122
+    PREPAID = 123
     # payment of bills: keyed by replicate
     PAYMENT = 130
 

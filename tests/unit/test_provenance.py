@@ -29,7 +29,6 @@ NO_INPUT = {
     "report": "what the page shows; it lists its conventions itself",
     "search": "bounds of the search for a design, never read by the model",
     "tables": "the dictionary of results",
-    "wallets": "prepaid wallets are a model of their own, which no run reads yet",
 }
 NO_MARKS = {
     "blocks": "census counts, all found (data README)",

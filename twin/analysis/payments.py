@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from twin.analysis.collection import PER_MILLE, Collection, collect, habit_shares, load_collection
+from twin.analysis.collection import PER_MILLE, Collection, Paid, collect, habit_shares, load_collection
 from twin.analysis.design import Experiment
 from twin.analysis.frames import HT_FEEDER, Consumers, Feeders, by_code, read_consumers, rows_of
 from twin.analysis.tables import RunTables, asked_for, build, read, read_case
@@ -25,6 +25,7 @@ from twin.units import PAISE_PER_INR
 
 Counts = NDArray[np.int64]
 NEEDS = ("consumers", "bills")
+WINDOWS = "wallet_windows"
 FLOWS = ("billed", "due", "paid", "subsidy_received", "arrears")
 
 
@@ -50,8 +51,14 @@ class Money:
 
 def is_collected(run: RunTables) -> bool:
     """Does a run model payments, over whole billing months, and hold what they are drawn for?"""
-    complete = run.manifest.get("months_complete") and all(asked_for(run.scenario, table) for table in NEEDS)
+    needs = (*NEEDS, WINDOWS) if has_wallets(run) else NEEDS
+    complete = run.manifest.get("months_complete") and all(asked_for(run.scenario, table) for table in needs)
     return bool(complete) and run.scenario.get("payments") is not None
+
+
+def has_wallets(run: RunTables) -> bool:
+    """Do consumers of a run pay from prepaid wallets?"""
+    return (run.scenario.get("meters") or {}).get("prepaid") is not None
 
 
 def habits_of(run: RunTables) -> Collection:
@@ -83,8 +90,25 @@ def case_money(run: RunTables, case: int, replicate: int) -> Money:
     shares = habit_shares(habits, whose["category"], whose["district"], whose["smart"])
     seed = replicate_seed(int(run.scenario["seed"]), replicate)
     flows = collect(due, consumer_id, int(months[0].astype(np.int64)), shares, seed, habits.partly_paid)
+    if has_wallets(run):
+        _pay_from_wallets(run, case, consumer_id, due, flows)
     received = subsidy * round(habits.subsidy_received * PER_MILLE) // PER_MILLE
     return Money(months, due + subsidy, due, flows.paid, received, flows.arrears)
+
+
+def _pay_from_wallets(run: RunTables, case: int, consumer_id: Counts, due: Counts, flows: Paid) -> None:
+    """Put in what prepaid consumers paid: what their bills took from recharges, and what these paid of debts.
+
+    Arrears are the debt of the wallet, that for bills which are not debited yet in it; ``paid = due - change of
+    arrears``. Money that waits in a wallet is not received.
+    """
+    names = ["consumer_id", "start_paise", "held_paise", "balance_paise"]
+    rows = read_case(run, WINDOWS, case, names)
+    at = np.searchsorted(consumer_id, rows["consumer_id"].reshape(-1, due.shape[1])[:, 0])
+    start, held, balance = (rows[name].astype(np.int64).reshape(len(at), -1) for name in names[1:])
+    owed = np.maximum(held - balance, 0)
+    flows.arrears[at] = owed
+    flows.paid[at] = due[at] - owed + np.maximum(-start, 0)
 
 
 def payments_table(run: RunTables, experiment: Experiment, feeders: Feeders) -> pa.Table:

@@ -218,7 +218,8 @@ def settle_wallets(
     seed : uint64
         Of the replicate.
     ids, protected, daily_paise : shape (n,)
-        Consumers; who is never cut on this day (within the free block); usual spending of a day. [paise]
+        Consumers; who is not cut on this day (within the free block, or has no switch that works); usual spending of a
+        day: who spends nothing recharges only to pay a debt. [paise]
     day : int
         Day number, above 0.
     opens : bool
@@ -236,6 +237,8 @@ def settle_wallets(
         opening = _opening_minute(seed, ids[i], day, params) if due else -1
         if was_off:
             hazard = params.off_hazard
+        elif daily_paise[i] <= 0 and balance >= 0:  # nothing to pay: within free units
+            hazard = 0.0
         else:
             hazard = params.low_hazard if balance < params.low_balance_days * spending else params.daily_hazard
         at, amount, threshold = -1, 0, uniform(key, 3 * day + _HAPPENS)

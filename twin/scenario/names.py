@@ -82,6 +82,11 @@ def default_smart_share(group: str) -> float:
     return float(read_yaml("scenario_defaults")["smart_share"][group]["value"])
 
 
+def default_wallet(section: str, name: str) -> float:
+    """A number of prepaid wallets where the scenario does not say."""
+    return float(read_yaml("wallets")[section][name]["value"])
+
+
 def known_district(name: str) -> str:
     """The canonical name of a district written in any of its spellings."""
     try:

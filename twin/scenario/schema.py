@@ -29,6 +29,7 @@ from twin.scenario.grid import Demand, Grid
 from twin.scenario.meters import Command, GatewayFailure, LoadLimit, Module
 from twin.scenario.outages import Outages
 from twin.scenario.parts import FrozenDict, Many, Name, Section
+from twin.scenario.prepaid import Prepaid
 from twin.scenario.yaml_text import shown
 from twin.units import MINUTES_PER_DAY
 
@@ -116,6 +117,8 @@ class Meters(Section):
     gateway_failure: GatewayFailure | None = None
     load_limit: LoadLimit | None = None
     """Smart meters disconnect above a limit; they need devices."""
+    prepaid: Prepaid | None = None
+    """Left out: nobody is disconnected for a balance. Wallets need devices."""
     models: Annotated[tuple[Module, ...], Many] = ()
     """Modules of the user's that register models of meters (``docs/meters.md``); every worker imports them."""
 
@@ -124,6 +127,12 @@ class Meters(Section):
         if (self.commands or self.gateway_failure or self.load_limit) and not self.devices:
             what = "has commands, a gateway failure or a load limit, but meters are no devices"
             raise names.refuse(what, "set `devices: true`")
+        return self
+
+    @model_validator(mode="after")
+    def _prepaid_devices(self) -> Meters:
+        if self.prepaid is not None and not self.devices:
+            raise names.refuse("has prepaid wallets, but meters are no devices", "set `devices: true`")
         return self
 
 
@@ -240,6 +249,14 @@ class Scenario(Section):
         if pilot.start not in self.dates or pilot.start.day != 1:
             what = f"experiment.pilot.start {pilot.start} is neither the run's first day nor a 1st of a month within it"
             raise names.refuse(what, "tariffs change with a billing month: move `time.start` or `pilot.start`")
+        return self
+
+    @model_validator(mode="after")
+    def _outage_within(self) -> Scenario:
+        outage = None if self.meters.prepaid is None else self.meters.prepaid.debit_outage
+        if outage is not None and not self.dates[0] <= outage.first <= outage.last <= self.dates[-1]:
+            what = f"meters.prepaid.debit_outage {outage.first} to {outage.last} is not within the run's days"
+            raise names.refuse(what, f"use days from {self.dates[0]} to {self.dates[-1]}")
         return self
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from twin.results.commits import Commit
 from twin.results.storage import DamagedFile, FileRecord, Storage
 
-VOLTAGES, METERS = "voltages", "meters"
+VOLTAGES, METERS, WALLETS = "voltages", "meters", "wallets"
 
 
 class CheckpointError(ValueError):
@@ -48,14 +48,15 @@ def read_voltages(storage: Storage, commit: Commit) -> NDArray[np.float64]:
 
 
 def write_meters(
-    storage: Storage, path: str, consumer_id: NDArray[np.int64], arrays: dict[str, NDArray[np.float64]]
-) -> FileRecord:
+    storage: Storage, path: str, consumer_id: NDArray[np.int64], arrays: dict[str, NDArray[np.float64]],
+    kind: str = METERS,
+) -> FileRecord:  # fmt: skip
     """A shard's part: arrays whose last-but-one axis runs over ``consumer_id``, which rises."""
-    return write_arrays(storage, path, METERS, {"consumer_id": consumer_id, **arrays})
+    return write_arrays(storage, path, kind, {"consumer_id": consumer_id, **arrays})
 
 
 def read_meters(
-    storage: Storage, checkpoint: list[FileRecord], consumer_id: NDArray[np.int64]
+    storage: Storage, checkpoint: list[FileRecord], consumer_id: NDArray[np.int64], kind: str = METERS
 ) -> dict[str, NDArray[np.float64]]:
     """The state of these consumers, gathered from the files of however many shards wrote them.
 
@@ -67,7 +68,7 @@ def read_meters(
     gathered: dict[str, NDArray[np.float64]] = {}
     found = np.zeros(len(consumer_id), bool)
     for record in checkpoint:
-        if record.table != METERS:
+        if record.table != kind:
             continue
         content = read_arrays(storage, record)
         ids = content.pop("consumer_id")

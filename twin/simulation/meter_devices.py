@@ -114,7 +114,8 @@ class MeterDevices:
         self.state: FleetState
         self.estimates = Estimates(self, len(world.plan.arms), world.plan.zones.n_zones)
         wanted = world.plan.scenario.meters.commands
-        self.relays = Relays(self, len(world.plan.arms)) if wanted else None
+        prepaid = world.plan.scenario.meters.prepaid
+        self.relays = Relays(self, len(world.plan.arms)) if wanted or prepaid else None
         self.commands = Commands(self, wanted, self.relays) if self.relays is not None and wanted else None
         self.outages = MeterOutages(self, world.outages) if world.outages is not None else None
         limit = world.plan.scenario.meters.load_limit

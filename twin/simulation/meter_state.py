@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from twin.simulation.block import BlockSolver, BlockState
     from twin.simulation.load_limits import LimitDay
     from twin.simulation.meter_devices import DeviceDay, MeterDevices
+    from twin.simulation.prepaid import Wallets
     from twin.simulation.replicate import ReplicateWorld
 
 
@@ -41,6 +42,8 @@ class MeterState:
     """Of devices: what registers recorded in the month, with their residual. Shape (n_arms, n, n_zones). [kWh]"""
     recorded_start_kwh: NDArray[np.float64] | None = None
     """The same at the start of the billing window, shape (1, n, n_zones). [kWh]"""
+    wallets: Wallets | None = None
+    """Of prepaid consumers, where the scenario has them; in a file of their own of the checkpoint."""
 
     @staticmethod
     def begin(plan: PointPlan, month_to_date: NDArray[np.float64], devices: MeterDevices | None = None) -> MeterState:

@@ -24,6 +24,7 @@ from twin.simulation.harvest import DT_COLUMNS
 from twin.simulation.messages import Q
 from twin.simulation.reading_tables import rows_of_ids
 from twin.simulation.shard_tables import named
+from twin.simulation.wallet_tables import wallet_tables
 
 if TYPE_CHECKING:
     from twin.simulation.block import BlockState
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from twin.simulation.meter_devices import DeviceDay, MeterDevices
     from twin.simulation.meter_state import MeterState
     from twin.simulation.population import Population
+    from twin.simulation.prepaid import Wallets
     from twin.simulation.replicate import ReplicateWorld
     from twin.simulation.shard import Shared
 
@@ -56,7 +58,7 @@ def meter_files(
         tables = {
             "meter_balance": balance_rows(case, arm, meters.devices, day),
             "meter_reads": read_rows(case, arm, meters.devices, day),
-            "meter_events": event_rows(case, arm, meters.devices, day, block.limits, watched),
+            "meter_events": event_rows(case, arm, meters.devices, day, block.limits, watched, meters.wallets),
             "meter_days": day_rows(case, arm, meters.devices, day, watched, used),
             "dt_meters": meters.devices.dt_meters.rows(
                 case,
@@ -75,6 +77,8 @@ def meter_files(
             tables["load_limits"] = meters.devices.limits.table(case, arm, block.limits)
         if meters.devices.outages is not None and day.power is not None:
             tables["meter_power"] = meters.devices.outages.table(case, day.power)
+        if meters.wallets is not None:
+            tables |= wallet_tables(case, arm, meters.wallets, block.date, watched)
         for table, rows in tables.items():
             if table in shared.wanted and rows.num_rows:
                 path = f"tables/{table}/case={case}/{name}.parquet"
@@ -153,9 +157,9 @@ def read_rows(case: int, arm: int, devices: MeterDevices, day: DeviceDay) -> pa.
 
 def event_rows(
     case: int, arm: int, devices: MeterDevices, day: DeviceDay, limits: LimitDay | None = None,
-    watched: NDArray[np.int64] = NOBODY,
+    watched: NDArray[np.int64] = NOBODY, wallets: Wallets | None = None,
 ) -> pa.Table:  # fmt: skip
-    """Failures, swaps, clocks set, signs of tampering, commands carried out and overloads of a day.
+    """Failures, swaps, clocks set, signs of tampering, commands, overloads and switches of wallets of a day.
 
     Interruptions of supply are told of ``watched`` meters only, since all meters log several a day.
     """
@@ -176,6 +180,8 @@ def event_rows(
         parts += devices.limits.events(arm, limits)
     if devices.outages is not None and day.power is not None:
         parts += devices.outages.events(day.power, watched)
+    if wallets is not None:
+        parts += wallets.events(arm, day.date)
     rows = [
         pa.table(
             {

@@ -269,6 +269,8 @@ def wanted_tables(scenario: Scenario) -> list[str]:
     devices = ["meter_balance", "meter_reads", "meter_events", "meter_days", "dt_meters", "feeder_meters"]
     devices += ["estimates", "commands", "load_limits", "meter_power"]
     tables += devices if with_devices else []
+    with_wallets = any(point.meters.prepaid is not None for _, point in scenario.points())
+    tables += ["wallets", "wallet_days", "wallet_windows"] if with_wallets else []
     if any(point.outages is not None for _, point in scenario.points()):
         tables += ["outages", "supply"]
     return ["population", *(table for table in tables if scenario.output.wants(table))]

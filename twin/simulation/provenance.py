@@ -104,6 +104,7 @@ READ_ELSEWHERE = (
     "scenario_defaults",
     "synthesis",
     "transmission_assumed",
+    "wallets",
 )
 """Marked settings of other forms, each with a function below; tariffs too."""
 
@@ -126,6 +127,7 @@ def assumed_numbers(points: list[PointPlan]) -> list[dict[str, Any]]:
         rows += settings_numbers(read_yaml("collection"), "collection")
     if any(point.scenario.outages is not None for point in points):
         rows += _outages()
+    rows += _wallets(scenario)
     for table in MARKED_TABLES:
         rows += table_marks(table, read_records(table.file))
     return [row for row in rows if not row["name"].startswith(_without_part(scenario))]
@@ -219,6 +221,18 @@ def _devices(points: list[PointPlan]) -> Iterator[dict[str, Any]]:
         value = entry.get("value", {key: entry[key] for key in entry if key != "source"})
         if worst_mark(entry["source"]) != SURE[0]:
             yield _row(f"meter_fleet.{name}", value, worst_mark(entry["source"]), entry["source"])
+
+
+def _wallets(scenario: Scenario) -> Iterator[dict[str, Any]]:
+    """Numbers of prepaid wallets that are not found, but for those that the scenario changes."""
+    settings = scenario.meters.prepaid
+    if settings is None:
+        return
+    asked = {**dict(settings), **dict(settings.recharge), "prepaid_share": settings.share}
+    for section, entries in read_yaml("wallets").items():
+        for name, entry in entries.items():
+            if entry["confidence"] != SURE[0] and asked.get(name, entry["value"]) == entry["value"]:
+                yield _row(f"wallets.{section}.{name}", entry["value"], entry["confidence"], entry["source"])
 
 
 def settings_numbers(settings: dict[str, Any], start: str) -> list[dict[str, Any]]:

@@ -77,7 +77,7 @@ class Response:
         settings = self.plan.scenario.arms[arm].behaviour or Behaviour()
         return ArmBehaviour(settings, self.parameters, self.plan.tariff_start)
 
-    def groups(self, world: int, rows: slice) -> list[tuple[int, slice | NDArray[np.int64]]]:
+    def groups(self, world: int, rows: slice | NDArray[np.int64]) -> list[tuple[int, slice | NDArray[np.int64]]]:
         """Some consumers by the arm whose tariff they are on in a world: arms, and positions within ``rows``."""
         if world not in self.on_tariff:
             return [(world, slice(None))]

@@ -30,7 +30,7 @@ from twin.simulation.assignment import settle_tariffs
 from twin.simulation.billing_month import bill_files
 from twin.simulation.block import BlockSolver, BlockState
 from twin.simulation.border import WIDE_LIMIT_PU
-from twin.simulation.checkpoint import read_meters, write_meters
+from twin.simulation.checkpoint import WALLETS, read_meters, write_meters
 from twin.simulation.consumer_tables import static_files
 from twin.simulation.harvest import mean_field_answer
 from twin.simulation.manifest import Usage, process_usage
@@ -49,6 +49,7 @@ from twin.simulation.meter_tables import estimate_files, meter_files
 from twin.simulation.own_grid import OwnGrid
 from twin.simulation.plan import PointPlan
 from twin.simulation.population import Population, build_population
+from twin.simulation.prepaid import Wallets
 from twin.simulation.price_tables import count_shard, weight_group
 from twin.simulation.reading_tables import reading_candidates, reading_files, rows_of_ids, used_by_step
 from twin.simulation.replicate import ExpectedDay, ReplicateWorld, open_world
@@ -57,6 +58,7 @@ from twin.simulation.spans import Work
 from twin.simulation.supply import Outages
 from twin.simulation.supply_tables import supply_files
 from twin.simulation.verification import BASELINE, verify_sample
+from twin.simulation.wallet_tables import wallet_window_files
 
 LOG = logging.getLogger(__name__)
 
@@ -157,7 +159,18 @@ class Shard:
         else:
             month_to_date = start_of_month(self.world, self.solver, plan.dates[first_block])
             self.meters = MeterState.begin(plan, month_to_date, devices)
+        if plan.scenario.meters.prepaid is not None:
+            self._open_wallets(plan.dates[first_block], checkpoint)
         return time.perf_counter() - began
+
+    def _open_wallets(self, first: dt.date, checkpoint: list[FileRecord]) -> None:
+        """Put wallets beside the meters: from a checkpoint, or as a run finds them."""
+        wallets = self.meters.wallets = Wallets(self.world, self.meters)
+        if checkpoint:
+            wallets.restore(read_meters(self.shared.storage, checkpoint, wallets.ids, WALLETS)["wallets"])
+        else:
+            self.world.response.expected_day_kwh = self.world.expected_day_kwh(self.solver, first)
+            wallets.begin(first)
 
     def solve(self, question: BlockQuestion) -> list[ArmAnswer]:
         """One round of a block: settle every feeder of the asked arms at the given PSS voltages."""
@@ -180,9 +193,9 @@ class Shard:
         done.append(Work(began, began + time.perf_counter() - clock, parts))
 
     def _forecast(self, block: int) -> None:
-        """Tell the response what to expect of the rest of the block's month, if any arm has a response."""
+        """Tell what to expect of the rest of the block's month, if any arm has a response, or anybody a wallet."""
         world = self.world
-        if any(world.response.reaches(arm) for arm in range(len(world.plan.arms))):
+        if self.meters.wallets is not None or any(world.response.reaches(arm) for arm in range(len(world.plan.arms))):
             world.response.expected_day_kwh = world.expected_day_kwh(self.solver, world.plan.dates[block])
 
     def accept(
@@ -213,6 +226,9 @@ class Shard:
                 shared, ids = self.shared, self.population.consumers.consumer_id
                 path = f"checkpoints/{self._name(stem)}"
                 checkpoint = [write_meters(shared.storage, path, ids, self.meters.arrays())]
+                if (wallets := self.meters.wallets) is not None:
+                    state = {"wallets": wallets.array()}
+                    checkpoint.append(write_meters(shared.storage, f"{path}-wallets", wallets.ids, state, WALLETS))
         retries = self.shared.storage.retries
         return CommitAnswer(files, checkpoint, work(), process_usage(), retries)
 
@@ -230,6 +246,7 @@ class Shard:
         if self.meters.closes_after(plan.dates[block]):
             files += estimate_files(shared, name, self.world, self.meters, plan.dates[block])
             files += bill_files(shared, name, self.world, self.meters, self.solver, plan.dates[block])
+            files += wallet_window_files(shared, name, self.world, self.meters, plan.dates[block])
             self.meters.next_month(plan.dates[block])
         return files
 

@@ -22,7 +22,7 @@ def cases_table(points: list[PointPlan]) -> pa.Table:
     rows = []
     for point in points:
         parameters = drawn_parameters(point)
-        swept = json.dumps(dict(point.swept), sort_keys=True)
+        swept = json.dumps(dict(point.swept), sort_keys=True, default=str)
         for arm, name in enumerate(point.arms):
             for replicate in range(point.replicates):
                 drawn = json.dumps(parameters[replicate], sort_keys=True)

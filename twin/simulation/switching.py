@@ -59,12 +59,14 @@ class Unserved(NamedTuple):
 
 def switches_on(meters: MeterState, date: dt.date, n_arms: int, steps: int) -> Switches | None:
     """All open switches of a day; None where there are none, so that the day is solved as if there were no switches."""
-    if meters.devices is None or meters.devices.commands is None:
-        return None
-    day = meters.devices.commands.prepare(date)
-    first, last = zip(*(day.off_steps(arm, steps) for arm in range(n_arms)), strict=True)
-    switches = Switches(np.stack(first), np.stack(last))
-    return switches if switches.anybody else None
+    switches = None
+    if meters.devices is not None and meters.devices.commands is not None:
+        day = meters.devices.commands.prepare(date)
+        first, last = zip(*(day.off_steps(arm, steps) for arm in range(n_arms)), strict=True)
+        switches = Switches(np.stack(first), np.stack(last))
+    if meters.wallets is not None:
+        switches = meters.wallets.switches(date, switches)
+    return switches if switches is not None and switches.anybody else None
 
 
 @nb.njit(cache=True, error_model="numpy")
