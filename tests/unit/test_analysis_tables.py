@@ -27,6 +27,7 @@ from twin.results.commits import BlockKey, Commit, write_commit
 from twin.results.reader import open_run
 from twin.results.schema import arrow_schema
 from twin.results.storage import Storage
+from twin.scenario import sweeps
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +229,18 @@ def test_sensitivity_one_at_a_time():
     assert (row["value_low"], row["value_high"]) == (own[1], own[4])  # the multiplier held at 1.2
     (row,) = rows_of(tables["sensitivity"], outcome="energy_saved", parameter=other)
     assert (row["value_low"], row["value_high"], row["confidence"]) == (own[0], own[2], "scenario")
+
+
+def test_sensitivity_of_a_sweep_that_moves_one_at_a_time():
+    first, second = "experiment.parameters.home", "experiment.parameters.shop"
+    moved = sweeps.points({first: [0.0, 0.1, 0.3], second: [0.5, 0.7, 0.6]}, "one_at_a_time")
+    run, _, made = swept(moved)
+    tables = analyse(run, {})
+    own = [rows_of(analyse(one, {})["effects"], outcome="revenue", area="state")[0]["value"] for one in made]
+    ends = {row["parameter"]: row for row in rows_of(tables["sensitivity"], outcome="revenue")}
+    assert moved[0] == {first: 0.1, second: 0.6}
+    assert [ends[first][name] for name in ("low", "high", "value_low", "value_high")] == [0.0, 0.3, own[1], own[2]]
+    assert [ends[second][name] for name in ("low", "high", "value_low", "value_high")] == [0.5, 0.7, own[3], own[4]]
 
 
 def test_without_a_sweep_the_sensitivity_is_empty(hand):

@@ -1,13 +1,17 @@
 """How a response comes about: hand-worked shares, and energy that only moves."""
 
 import datetime as dt
+import re
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from tests.runs import ROOT
+from twin.datapack import scenario_parameters
 from twin.economics.arms import CriticalPeak
 from twin.economics.windows import after_event, refine
+from twin.report.catalogue import Catalogue
 from twin.scenario.arms import Arm, Behaviour
 from twin.simulation.behaviour import ArmBehaviour
 
@@ -58,3 +62,27 @@ def test_an_event_that_ends_with_its_day_has_no_hours_to_snap_back_in(design):
         Arm.model_validate(arm_of)
     event["hours"] = "20-23"
     assert Arm.model_validate(arm_of).behaviour.snap_back
+
+
+def documented_parameters():
+    """Rows of the tables of ``docs/tariffs.md`` about behaviour: name, and its prior and limits as text."""
+    text = (ROOT / "docs" / "tariffs.md").read_text(encoding="utf-8")
+    section = text.partition("## What is unsure about behaviour")[2].partition("\n## ")[0]
+    for line in section.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        for name in re.findall(r"`(\w+)`", cells[0]) if line.startswith("| `") else ():
+            yield name, (cells[2], cells[3])
+
+
+def test_the_docs_list_every_parameter_with_its_prior():
+    told = dict(documented_parameters())
+    known = {
+        name: (f"{own.low:g} to {own.high:g}", f"{own.least:g} to {own.most:g}")
+        for name, own in scenario_parameters().items()
+    }
+    assert told == known
+
+
+def test_the_report_has_a_name_for_every_parameter():
+    catalogue = Catalogue()
+    assert [name for name in scenario_parameters() if not catalogue.has(f"parameter.{name}")] == []

@@ -9,7 +9,7 @@ import pytest
 import twin
 
 ROOT = Path(twin.__file__).parent
-BASE = {"errors", "units", "streams", "datapack", "calibrated", "kernels", "kernel_cache", "hours"}
+BASE = {"errors", "units", "streams", "datapack", "calibrated", "kernels", "kernel_cache", "hours", "middle"}
 MODELS = {"powerflow", "demand", "meters", "economics", "outages"}
 TABLES = {"results", "analysis", "report"}
 

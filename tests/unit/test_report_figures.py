@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from datetime import date
 from html import unescape
@@ -17,7 +18,18 @@ from twin.report import arms, causes, quality
 from twin.report.catalogue import Catalogue
 from twin.report.effects import Effect, Interval
 from twin.report.facts import Facts
-from twin.report.figures import calibration, gains_share, glance, losses, matrix, money, prices, stress, supply
+from twin.report.figures import (
+    calibration,
+    gains_share,
+    glance,
+    losses,
+    matrix,
+    money,
+    prices,
+    sensitivity,
+    stress,
+    supply,
+)
 from twin.report.front import front_page
 from twin.report.numbers import MINUS, NBSP, rupees
 from twin.report.page import render
@@ -335,6 +347,32 @@ def test_more_than_five_treatments_stand_as_numbers_by_tariff_period(tmp_path: P
     assert sum(own) / 2 == pytest.approx(facts.rows(sql)[0]["mw"])
     assert figure.table.rows[-1][1].startswith(MINUS)
     assert figure.table.rows[-1][3] == "0"
+
+
+def test_bars_of_sensitivity_start_at_the_middle_of_the_sweep(tmp_path: Path) -> None:
+    """Not at the median of the effects: the fixture's middle point, the first, has the smallest."""
+    path = "experiment.parameters.substitution_shop"
+    points = tuple(json.dumps({path: value}) for value in (0.05, 0.02, 0.08))
+    ends = {"evening_peak": (-300.0, -500.0), "purchase_cost": (-3.0e8, -5.5e8), "subsidy": (1.0, 2.0)}
+    rows = [
+        {"outcome": outcome, "arm": "shaped", "parameter": path, "low": 0.02, "high": 0.08}
+        | {"value_low": low, "value_high": high, "confidence": "assumed"}
+        for outcome, (low, high) in ends.items()
+    ]
+    made = Made(days=1, points=points, extra={"sensitivity": rows})
+    facts = Facts(open_run(str(make_run(tmp_path / "run", made))), Catalogue())
+    figure = sensitivity.build(facts)
+    assert figure is not None
+    peak, cost = figure.charts
+    assert (peak.caption, cost.caption) == ("Evening peak, MW", "Power purchase cost, Rs crore")
+    middle = facts.effect("evening_peak", f"shaped {points[0]}")
+    assert middle is not None
+    for trace, end in zip(peak.data, ends["evening_peak"], strict=True):
+        assert trace["base"] == [pytest.approx(middle.value, abs=1e-3)]
+        assert trace["base"][0] + trace["x"][0] == pytest.approx(end, abs=1e-3)
+    assert cost.data[1]["base"][0] + cost.data[1]["x"][0] == pytest.approx(-55.0)
+    assert [row[0] for row in figure.table.rows] == ["Evening peak, MW", "Power purchase cost, Rs crore"]
+    assert [line[5:7] for line in figure.csv_rows] == [(-300.0, -500.0), (-3.0e8, -5.5e8)]
 
 
 def test_up_to_five_treatments_have_no_matrix(facts: Facts) -> None:

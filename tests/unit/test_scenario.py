@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 import twin
+from twin.datapack import scenario_parameters
 from twin.errors import ScenarioError
 from twin.scenario import Scenario, dump_resolved, load_scenario, parse_scenario, scenario_hash
 from twin.scenario.hours import minutes_of, period_at
@@ -100,6 +101,34 @@ def test_a_sweep_makes_every_combination_the_last_path_fastest() -> None:
     assert tod.periods["peak"].multiplier == 2.0
     assert last.meters.smart_share.domestic == 1.0
     assert not last.sweep
+
+
+def test_one_at_a_time_moves_each_path_from_the_middle() -> None:
+    sweep = f"sweep: {{{PEAK}: [1.5, 1.1, 2], meters.smart_share.domestic: [0, 1]}}\nsweep_design: one_at_a_time\n"
+    scenario = parse_scenario(SMALL + sweep)
+    points = scenario.points()
+    assert [tuple(values.values()) for values, _ in points] == [(1.5, 0), (1.1, 0), (2, 0), (1.5, 1)]
+    assert scenario.n_cases == 4 * 8
+    tod = points[2][1].arms[1].tariff.time_of_day
+    assert tod is not None
+    assert tod.periods["peak"].multiplier == 2.0
+    assert scenario.resolved()["sweep_design"] == "one_at_a_time"
+    assert {point.sweep_design for _, point in points} == {"combinations"}  # points have no sweep of their own
+
+
+def test_one_at_a_time_needs_something_to_move() -> None:
+    with pytest.raises(ScenarioError, match="`sweep_design` is about a sweep"):
+        parse_scenario(SMALL, overrides=["sweep_design=one_at_a_time"])
+
+
+def test_one_at_a_time_grows_with_the_paths_only() -> None:
+    parameters = [name for name in scenario_parameters() if name.startswith(("daily", "substitution"))]
+    swept = ", ".join(f"experiment.parameters.{name}: [0, 0.0, -0.0]" for name in parameters)
+    assert parse_scenario(SMALL + f"sweep: {{{swept}}}\nsweep_design: one_at_a_time\n").n_cases == 8
+    low = {name: scenario_parameters()[name].least for name in parameters}
+    swept = ", ".join(f"experiment.parameters.{name}: [{low[name]}, 0.001]" for name in low if low[name] == 0)
+    scenario = parse_scenario(SMALL + f"sweep: {{{swept}}}\nsweep_design: one_at_a_time\n")
+    assert scenario.n_cases == 8 * (1 + sum(value == 0 for value in low.values()))
 
 
 def test_without_a_sweep_the_only_point_is_the_scenario_itself() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from twin.analysis.design import Experiment
 from twin.analysis.tables import build
+from twin.middle import is_number, middle, settings
 
 OUTCOMES = ("evening_peak", "energy_moved", "energy_saved", "revenue", "subsidy", "purchase_cost")
 """State outcomes that the table holds, over all consumers, as far as the run's effects hold them."""
@@ -50,28 +52,22 @@ def sensitivity_table(experiment: Experiment, effects: pa.Table) -> pa.Table:
     return build("sensitivity", rows)
 
 
-def _settings(points: list[dict[str, Any]], path: str) -> list[Any]:
-    """Distinct values of a path in the sweep, rising where they are numbers."""
-    found = list(dict.fromkeys(point[path] for point in points))
-    return sorted(found) if all(_is_number(value) for value in found) else found
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _ranges(points: list[dict[str, Any]]) -> dict[str, tuple[float, float]]:
     """Lowest and highest value of every path that is swept over numbers."""
-    settings = {path: _settings(points, path) for path in points[0]}
+    found = {path: settings(point[path] for point in points) for path in points[0]}
     return {
-        path: (float(found[0]), float(found[-1]))
-        for path, found in settings.items()
-        if len(found) > 1 and _is_number(found[0])
+        path: (float(values[0]), float(values[-1]))
+        for path, values in found.items()
+        if len(values) > 1 and all(is_number(value) for value in values)
     }
+
+
+def middle_point(points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Swept values with every path at its middle: a point of every sweep."""
+    return {path: middle(point[path] for point in points) for path in points[0]}
 
 
 def _point_at(points: list[dict[str, Any]], path: str, value: float) -> int:
     """The sweep point with ``value`` at ``path`` and every other path at its middle value."""
-    middle = {other: found[(len(found) - 1) // 2] for other in points[0] for found in [_settings(points, other)]}
-    wanted = {**middle, path: value}
+    wanted = {**middle_point(points), path: value}
     return next(place for place, point in enumerate(points) if point == wanted)

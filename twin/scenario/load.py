@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from twin.errors import Problem, ScenarioError
 from twin.scenario.problems import place_of, problems_of
 from twin.scenario.schema import Scenario
-from twin.scenario.sweeps import combinations, moves_hours, set_value
+from twin.scenario.sweeps import moves_hours, points, set_value
 from twin.scenario.yaml_text import Document, KeyPath, dotted, parse_document, parse_value, printable, read_document
 from twin.scenario.zones import zone_problems
 
@@ -146,7 +146,7 @@ def _across(scenario: Scenario, document: Document) -> list[Problem]:
 
 
 def _sweep_problems(scenario: Scenario, document: Document) -> list[Problem]:
-    """Each swept value tried by itself, so that a bad one is named; then all combinations, to the first bad one."""
+    """Each swept value tried by itself, so that a bad one is named; then all points, to the first bad one."""
     problems: list[Problem] = []
     for path, values in scenario.sweep.items():
         for number, value in enumerate(values):
@@ -154,7 +154,7 @@ def _sweep_problems(scenario: Scenario, document: Document) -> list[Problem]:
             problems += _tried(scenario, {path: value}, place, f"sweep.{path}[{number}]")
     if problems:
         return problems
-    for point in combinations(scenario.sweep):
+    for point in points(scenario.sweep, scenario.sweep_design):
         found = _tried(scenario, point, place_of(("sweep",), document.places), "sweep") if len(point) > 1 else []
         if found:
             return found

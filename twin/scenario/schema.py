@@ -211,7 +211,9 @@ class Scenario(Section):
     """Factors in place of the fitted ones of ``twin/data/calibrated.yaml``; left out: those of the file."""
     experiment: Experiment
     sweep: Sweep = FrozenDict()
-    """Values by dotted path; every combination is a sweep point."""
+    """Values by dotted path; together they make sweep points."""
+    sweep_design: sweeps.Design = "combinations"
+    """``combinations``: of all values; ``one_at_a_time``: one path is moved, the others stay at their middle value."""
     output: Output = Output()
 
     @field_validator("demand")
@@ -260,8 +262,14 @@ class Scenario(Section):
         return self
 
     @model_validator(mode="after")
+    def _design_of_a_sweep(self) -> Scenario:
+        if self.sweep_design != "combinations" and not self.sweep:
+            raise names.refuse("`sweep_design` is about a sweep, and there is none", "add `sweep`, or remove it")
+        return self
+
+    @model_validator(mode="after")
     def _few_cases(self) -> Scenario:
-        if (points := sweeps.count(self.sweep)) > MAX_POINTS:
+        if (points := sweeps.count(self.sweep, self.sweep_design)) > MAX_POINTS:
             raise names.refuse(f"makes {points:,} sweep points, more than {MAX_POINTS:,}", "sweep fewer values")
         if self.n_cases > MAX_CASES:
             what = f"makes {self.n_cases:,} cases (sweep points x arms x replicates), more than {MAX_CASES:,}"
@@ -296,7 +304,7 @@ class Scenario(Section):
     @property
     def n_cases(self) -> int:
         """Worlds to simulate: sweep points x arms (a pilot's own world among them) x replicates."""
-        return sweeps.count(self.sweep) * len(self.world_names) * self.experiment.replicates
+        return sweeps.count(self.sweep, self.sweep_design) * len(self.world_names) * self.experiment.replicates
 
     def case(self, arm: int, replicate: int, point: int = 0) -> int:
         """Number of a case: (point x arms + arm) x replicates + replicate, all in file order."""
@@ -312,12 +320,13 @@ class Scenario(Section):
         """
         if not self.sweep:
             return [({}, self)]
-        return [(values, self.with_values(values)) for values in sweeps.combinations(self.sweep)]
+        return [(values, self.with_values(values)) for values in sweeps.points(self.sweep, self.sweep_design)]
 
     def with_values(self, values: Mapping[str, Any]) -> Scenario:
         """The scenario without its sweep and with other values at dotted paths, validated anew."""
         data = self.resolved()
         data.pop("sweep", None)
+        data.pop("sweep_design", None)
         for path, value in values.items():
             sweeps.set_value(data, path.split("."), value)
         return Scenario.model_validate(data, context={"step_minutes": self.time.step_minutes})

@@ -1,11 +1,14 @@
-"""Swept values: every combination of the values that a scenario's `sweep` lists, applied to plain data."""
+"""Swept values: the points that a scenario's `sweep` makes of the values it lists, applied to plain data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
+from twin.middle import middle, settings
+
+Design = Literal["combinations", "one_at_a_time"]
 SWEEPABLE = ("experiment.arms", "experiment.parameters", "weather.heat_wave", "meters", "outages", "tariff")
 """Settings that may differ between sweep points: the points share the grid, the population and the time axis."""
 
@@ -20,13 +23,25 @@ def moves_hours(path: str) -> bool:
     return path.endswith(".hours") or path == "tariff"
 
 
-def combinations(sweep: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    """All combinations of the swept values, the last path varying fastest; one empty one without a sweep."""
-    return [dict(zip(sweep, values, strict=True)) for values in product(*sweep.values())]
+def points(sweep: Mapping[str, Sequence[Any]], design: Design) -> list[dict[str, Any]]:
+    """Swept values of every point, by path; one empty point without a sweep.
+
+    ``combinations``: all of them, the last path varying fastest. ``one_at_a_time``: first all paths at their middle,
+    then each path in turn at its other values, so that their number grows with the paths and not with its power.
+    """
+    if design == "combinations":
+        return [dict(zip(sweep, values, strict=True)) for values in product(*sweep.values())]
+    centre = {path: middle(values) for path, values in sweep.items()}
+    moved = [
+        {**centre, path: value} for path, values in sweep.items() for value in settings(values) if value != centre[path]
+    ]
+    return [centre, *moved]
 
 
-def count(sweep: Mapping[str, Sequence[Any]]) -> int:
-    """Number of combinations, without making them."""
+def count(sweep: Mapping[str, Sequence[Any]], design: Design) -> int:
+    """Number of points, without making them."""
+    if design == "one_at_a_time":
+        return 1 + sum(len(settings(values)) - 1 for values in sweep.values())
     number = 1
     for values in sweep.values():
         number *= len(values)

@@ -1,60 +1,72 @@
-"""Figure 10: which assumption matters most, one at a time."""
+"""Figure 10: which assumption matters most, one at a time, for the headline outcomes."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from twin.analysis.sensitivity import middle_point
 from twin.report import numbers
 from twin.report.answer import lead_effect
 from twin.report.catalogue import wrapped_label
 from twin.report.effects import Effect
 from twin.report.facts import Facts, literal
 from twin.report.figures import base
+from twin.units import INR_PER_CRORE
 
 ROW_PX = 36
-MOST_ROWS = 12
+MOST_ROWS, MOST_FURTHER_ROWS = 12, 5
+FURTHER = ("purchase_cost", "revenue", "energy_saved")
+"""Outcomes that follow the one the report leads with, as far as the run has them."""
+CSV_HEADER = ("outcome", "arm", "parameter", "low", "high", "value_low", "value_high", "confidence")
 Row = Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Tornado:
+    """Swept settings of one outcome, the one that spans most first, in the unit that is drawn."""
+
+    outcome: str
+    unit: str
+    central: float
+    """Effect with every setting at its middle value."""
+    rows: Sequence[Row]
+
+
 def build(facts: Facts) -> base.Figure | None:
-    """Bars from the central value to each end of every swept setting; None without a sweep."""
+    """Bars from the central value to each end of every swept setting, outcome by outcome; None without a sweep."""
     effect = lead_effect(facts)
     if effect is None:
         return None
-    arm = literal(facts.arm(effect.arm).base)
-    rows = facts.rows(
-        f"select * from sensitivity where outcome = {literal(effect.outcome)} and arm = {arm} "
-        "order by abs(value_high - value_low) desc, parameter"
-    )
-    if not rows:
+    arm = facts.arm(effect.arm)
+    outcomes = dict.fromkeys((effect.outcome, *FURTHER))
+    found = [one for outcome in outcomes if (one := _tornado(facts, outcome, arm.base, effect)) is not None]
+    if not found or found[0].outcome != effect.outcome:
         return None
-    shown = rows[:MOST_ROWS]
-    first = facts.parameter_name(rows[0]["parameter"])
-    label, outcome = facts.arm(effect.arm).label, facts.t.name("outcome", effect.outcome)
-    low, high = _value(rows[0]["value_low"]), _value(rows[0]["value_high"])
-    names = ("parameter", "low_setting", "high_setting", "value_at_low", "value_at_high", "confidence")
+    lead = found[0].rows
+    first = facts.parameter_name(lead[0]["parameter"])
+    names = ("outcome", "parameter", "low_setting", "high_setting", "value_at_low", "value_at_high", "confidence")
     return base.Figure(
         number="10",
         title=facts.t.text("fig10.title", parameter=first),
-        subtitle=facts.t.text("fig10.subtitle", arm=label, unit=effect.unit, outcome=outcome),
-        alt=facts.t.text("fig10.alt", parameter=first, low=low, high=high),
+        subtitle=facts.t.text("fig10.subtitle", arm=arm.clean_base, outcome=facts.t.name("outcome", effect.outcome)),
+        alt=facts.t.text(
+            "fig10.alt", parameter=first, low=_value(lead[0]["value_low"]), high=_value(lead[0]["value_high"])
+        ),
         help=[facts.t.text("fig10.help")],
         table=base.Table(
             facts.t.text("fig10.caption"),
             [facts.t.text(f"column.{name}") for name in names],
-            [_line(facts, row) for row in rows],
-            frozenset({1, 2, 3, 4}),
+            [_line(facts, one, row) for one in found for row in one.rows],
+            frozenset({2, 3, 4, 5}),
         ),
-        csv_header=("outcome", "arm", "parameter", "low", "high", "value_low", "value_high", "confidence"),
+        csv_header=CSV_HEADER,
         csv_rows=[
-            tuple(
-                row[name]
-                for name in ("outcome", "arm", "parameter", "low", "high", "value_low", "value_high", "confidence")
-            )
-            for row in rows
+            tuple(row[name] for name in CSV_HEADER) for one in found for row in _rows(facts, arm.base, one.outcome)
         ],
-        charts=[_chart(facts, effect, shown)],
+        charts=[_chart(facts, one, MOST_FURTHER_ROWS if place else MOST_ROWS) for place, one in enumerate(found)],
         keys=[
             base.Key(base.bar_sample("#FFFFFF", base.INK), facts.t.text("key.low_setting")),
             base.Key(base.bar_sample("#8C8C8C", base.INK), facts.t.text("key.high_setting")),
@@ -62,8 +74,31 @@ def build(facts: Facts) -> base.Figure | None:
     )
 
 
-def _line(facts: Facts, row: Row) -> tuple[str, ...]:
+def _rows(facts: Facts, arm: str, outcome: str) -> Sequence[Row]:
+    """Rows of table ``sensitivity`` in the table's own unit, the widest span first."""
+    return facts.rows(
+        f"select * from sensitivity where outcome = {literal(outcome)} and arm = {literal(arm)} "
+        "order by abs(value_high - value_low) desc, parameter"
+    )
+
+
+def _tornado(facts: Facts, outcome: str, arm: str, lead: Effect) -> Tornado | None:
+    rows = _rows(facts, arm, outcome)
+    middle = middle_point([json.loads(case["sweep"] or "{}") for case in facts.cases])
+    at_middle = next(one for one in facts.arms if one.base == arm and json.loads(one.sweep or "{}") == middle)
+    effect = facts.effect(outcome, at_middle.name, lead.area)
+    if not rows or effect is None:
+        return None
+    unit, scale = effect.unit, 1.0
+    if unit == "INR":
+        unit, scale = facts.t.text("unit.crore"), 1.0 / INR_PER_CRORE
+    scaled = [dict(row) | {end: row[end] * scale for end in ("value_low", "value_high")} for row in rows]
+    return Tornado(outcome, unit, effect.value * scale, scaled)
+
+
+def _line(facts: Facts, one: Tornado, row: Row) -> tuple[str, ...]:
     return (
+        f"{facts.t.name('outcome', one.outcome)}, {one.unit}",
         facts.parameter_name(row["parameter"]),
         *(_setting(row[name]) for name in ("low", "high")),
         *(_value(row[name]) for name in ("value_low", "value_high")),
@@ -79,8 +114,8 @@ def _value(value: float) -> str:
     return numbers.number(value, max(numbers.decimals_for_figures(value), 0), signed=True)
 
 
-def _chart(facts: Facts, effect: Effect, rows: Sequence[Row]) -> base.Chart:
-    central = _central(facts, effect)
+def _chart(facts: Facts, one: Tornado, most: int) -> base.Chart:
+    rows, central = one.rows[:most], one.central
     ends = [row[name] for row in rows for name in ("value_low", "value_high")]
     low, high = base.nice_range(min([*ends, central]), max([*ends, central]), 0.0, room=0.2)
     data = []
@@ -109,7 +144,7 @@ def _chart(facts: Facts, effect: Effect, rows: Sequence[Row]) -> base.Chart:
     look = base.layout(
         (140, 12, 8, 44),
         barmode="overlay",
-        xaxis=base.axis(facts.t.text("fig10.axis", unit=effect.unit), range=[low, high], nticks=6),
+        xaxis=base.axis(facts.t.text("fig10.axis", unit=one.unit), range=[low, high], nticks=6),
         yaxis=base.axis(
             range=[len(rows) - 0.4, -0.6], tickvals=list(range(len(rows))), ticktext=labels, showgrid=False, ticks=""
         ),
@@ -126,15 +161,8 @@ def _chart(facts: Facts, effect: Effect, rows: Sequence[Row]) -> base.Chart:
         "xaxis": look["xaxis"] | {"nticks": 4, "range": [low - room, high + room]},
         "yaxis": look["yaxis"] | {"ticktext": _labels(facts, rows, 14)},
     }
-    return base.Chart(data, look, height, narrow, height)
-
-
-def _central(facts: Facts, effect: Effect) -> float:
-    """Effect at the middle of the sweep: the lower median over the sweep points of the same arm."""
-    base_name = facts.arm(effect.arm).base
-    found = [facts.effect(effect.outcome, arm.name, effect.area) for arm in facts.arms if arm.base == base_name]
-    values = sorted(one.value for one in found if one is not None)
-    return values[(len(values) - 1) // 2]
+    caption = facts.t.text("fig10.chart", outcome=facts.t.name("outcome", one.outcome), unit=one.unit)
+    return base.Chart(data, look, height, narrow, height, caption)
 
 
 def _labels(facts: Facts, rows: Sequence[Row], width: int) -> list[str]:
