@@ -40,7 +40,8 @@ def rows_of(table, **key):
 
 
 def test_every_table_has_the_columns_of_the_dictionary(hand):
-    money, checks = {"effects", "gains", "losses", "atc", "payments"}, {"reliability", "calibration", "sensitivity"}
+    money = {"effects", "gains", "losses", "atc", "utility", "payments", "gap"}
+    checks = {"reliability", "calibration", "sensitivity"}
     assert set(hand) == money | checks | {"pilot_effects"}
     for name, table in hand.items():
         assert table.schema.equals(arrow_schema(name)), name
