@@ -33,7 +33,18 @@ OTHERS = [("nds1", 0), ("nds2", 0), ("lt_industry", 0), ("irrigation_rural", 0),
 SIZES_LAKH = {"kutir_jyoti": 29.0, "ds1": 26.0, "ds2": 4.6, "nds1": 8.0, "nds2": 8.1, "lt_industry": 1.0}
 
 
-ANALYSIS = ("losses", "atc", "utility", "gap", "effects", "gains", "bands", "sensitivity", "calibration")
+ANALYSIS = (
+    "losses",
+    "atc",
+    "utility",
+    "gap",
+    "meter_losses",
+    "effects",
+    "gains",
+    "bands",
+    "sensitivity",
+    "calibration",
+)
 BLOCKS = ("system", "grid_substations", "feeders", "transformers", *ANALYSIS)
 
 
@@ -56,6 +67,8 @@ class Made:
     sensitivity: bool = False
     atc: bool = False
     """Tables of whole billing months: atc, utility, gap."""
+    meters: bool = False
+    """Tables of meters as devices."""
     failed_solves: int = 0
     status: str = "complete"
     months_complete: bool = False
@@ -170,6 +183,7 @@ class _Tables:
             "atc": self.atc() if made.atc else [],
             "utility": self.utility() if made.atc else [],
             "gap": self.gap() if made.atc else [],
+            **(self.meters() if made.meters else {}),
             "effects": self.effects(),
             "prices": self.prices(),
             "population": self.population(),
@@ -317,6 +331,42 @@ class _Tables:
             for arm in self.made.arms
             for area in ("state", "discom:NBPDCL", "discom:SBPDCL", "feeder:F-1")
         ]
+
+    def meters(self) -> dict[str, list[dict[str, Any]]]:
+        """1,000 smart meters of one type, of which 200 fewer come in at each further sweep point; 300 others."""
+        day, reads, events, estimates, commands, losses = START.date(), [], [], [], [], []
+        for number, (point, _, r) in enumerate(self.case_list()):
+            lost = 200 * self.made.points.index(point)
+            for i in range(self.made.days):
+                counts = {f"read_{h}h": 990 - 200 // h - lost - 10 * i for h in (1, 2, 4, 6, 8, 12, 24)}
+                own = {"case": number, "date": day + timedelta(days=i), "feeder_id": 1, "days_fetched": 900}
+                own |= {"days_lost": 2, "read_kwh": 1.0}
+                reads.append(own | {"device": "qq.qqqq", "meters": 1000, "working": 995} | counts)
+                reads.append(own | {"device": "static.qq", "meters": 300, "working": 300} | dict.fromkeys(counts, 0))
+            for k in range(4 + 2 * r):
+                event = {"case": number, "event_time": START, "consumer_id": k, "code": 0, "event": "failed"}
+                events += [event, event | {"code": 302, "event": f"command_{k}_connect"}]
+            estimates.append(
+                {"case": number, "consumer_id": 1, "period_start": day, "period_end": day, "flag": "missing",
+                 "rule": "neighbours", "days_missing": 3, "metered_kwh": 9.0, "billed_kwh": 10.0}
+            )  # fmt: skip
+            commands.append(
+                {"case": number, "campaign": 0, "command": "ping", "consumer_id": 1, "issued": START, "executed": None,
+                 "result": "not_reached"}
+            )  # fmt: skip
+        for point, name in ((p, name) for p in self.made.points for name in self.made.arms):
+            arm, worse = self.label(point, name), 1 + self.made.points.index(point)
+            for area in ("state", f"district:{self.made.place}"):
+                for part, share, inr in (("used", 100.0, None), ("theft", 2.5, 1.0e6), ("unrecorded", 0.1 * worse, 4e4),
+                                         ("error", 0.5 * worse, 2e5), ("estimate", -0.2, -8e4)):  # fmt: skip
+                    losses.append(
+                        {"arm": arm, "area": area, "part": part, "energy_mwh": 5.0 * share, "percent_of_used": share,
+                         "value_inr": inr}
+                    )  # fmt: skip
+        return {
+            "meter_reads": reads, "meter_events": events, "estimates": estimates, "commands": commands,
+            "meter_losses": losses,
+        }  # fmt: skip
 
     def gap(self) -> list[dict[str, Any]]:
         """A unit bought at Rs 5.20, of which 0.8 are billed; payments where the fixture has them."""

@@ -123,5 +123,11 @@ def test_what_is_left_out_is_named_with_its_tables() -> None:
     month = {"time": {"start": date(2026, 6, 1), "days": 30}}
     held = ["consumers", "feeders", "transformers"]
     assert named(one | month, held) == {"atc": ("bills",), "gap": ("bills",)}
-    assert named(one | month | {"meters": {"devices": True}}, [*held, "bills"]) == {"utility": ("feeder_meters",)}
+    devices = month | {"meters": {"devices": True}}
+    assert named(one | devices, [*held, "bills", "meter_reads", "meter_balance", "estimates"]) == {
+        "utility": ("feeder_meters",)
+    }
+    assert named(one | devices, [*held, "bills", "feeder_meters"]) == {
+        "meter_losses": ("meter_balance", "estimates"), "meter_reads": ("meter_reads",)
+    }  # fmt: skip
     assert named(one | {"time": {"start": date(2026, 6, 1), "days": 29}}, held) == {}

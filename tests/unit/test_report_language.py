@@ -91,7 +91,19 @@ def plain_made(**more: object) -> Made:
 
 def test_the_report_has_no_word_outside_the_catalogue(tmp_path: Path, spoken: str) -> None:
     run = open_run(
-        str(make_run(tmp_path / "run", plain_made(sensitivity=True, atc=True, months_complete=True, failed_solves=0)))
+        str(
+            make_run(
+                tmp_path / "run",
+                plain_made(
+                    sensitivity=True,
+                    atc=True,
+                    meters=True,
+                    months_complete=True,
+                    failed_solves=0,
+                    scenario={"meters": {"devices": True}},
+                ),
+            )
+        )
     )
     page = render(run, spoken)
     assert f'<html lang="{spoken}">' in page

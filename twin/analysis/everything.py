@@ -16,6 +16,7 @@ from twin.analysis.gap import gap_tables
 from twin.analysis.left_out import left_out
 from twin.analysis.loads import CaseLoads
 from twin.analysis.losses import loss_table
+from twin.analysis.meter_losses import meter_losses_table
 from twin.analysis.payments import payments_table
 from twin.analysis.pilot.effects import pilot_effects_table
 from twin.analysis.reliability import reliability_table
@@ -64,6 +65,7 @@ def analyse(run: RunTables, estimates: Mapping[str, float]) -> dict[str, pa.Tabl
         "atc": atc,
         "utility": utility,
         "gap": gap,
+        "meter_losses": meter_losses_table(run, experiment, feeders),
         "payments": payments_table(run, experiment, feeders),
         "reliability": reliability_table(run, experiment, feeders),
         "calibration": _calibration(loads, experiment, feeders, estimates),

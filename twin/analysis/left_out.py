@@ -49,6 +49,8 @@ class Part:
         return {"tables": list(self.tables), "results": list(self.results), "why": "not written: output.tables"}
 
 
+METER_LOSSES_NEED = ("consumers", "bills", "meter_balance", "estimates")
+"""Tables without which energy that meters do not show cannot be valued."""
 PARTS = (
     Part(
         "bills",
@@ -70,6 +72,10 @@ PARTS = (
     ),
     Part("atc", ("feeders", "consumers", "bills"), ("atc",), compares=False, told=whole_months),
     Part("gap", ("feeders", "consumers", "bills"), ("gap", "gap_per_kwh"), compares=False, told=whole_months),
+    Part("meter_losses", METER_LOSSES_NEED, ("meter_losses",), compares=False, told=has_devices),
+    Part(
+        "meter_reads", ("meter_reads",), ("service levels of meters in the report",), compares=False, told=has_devices
+    ),
     Part(
         "utility",
         ("feeder_meters",),

@@ -56,6 +56,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "atc": ("arm", "area", "part"),
     "utility": ("arm", "area"),
     "gap": ("arm", "area"),
+    "meter_losses": ("arm", "area", "part"),
     "payments": ("arm", "area", "category", "month"),
     "reliability": ("arm", "area", "feeders", "measure"),
     "effects": ("arm", "outcome", "area", "group", "kind"),

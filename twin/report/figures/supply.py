@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from twin.report import numbers
-from twin.report.catalogue import clean
-from twin.report.facts import MOST_OVERLAID, Arm, Facts, exact_sum
+from twin.report.facts import Arm, Facts, exact_sum
 from twin.report.figures import base
+from twin.report.figures.worlds import COLOURS, DASHES, SVG_DASHES, cases, in_cases, label, worlds
 
 MEASURES = ("supplied", "saifi", "saidi", "maifi", "unserved")
 KINDS = ("all", "rural", "urban")
 DECIMALS = {"supplied": 2, "saifi": 2, "saidi": 2, "maifi": 2, "unserved": 1}
-COLOURS = ("#595959", "#332288", "#DD7711", "#117733")
-DASHES = ("solid", "dash", "dot", "dashdot")
-SVG_DASHES = ("", "7 4", "2 3", "7 3 2 3")
 CSV = ("arm", "area", "feeders", "measure", "value", "low", "high", "unit")
 Rows = Mapping[tuple[str, str, str, str], Mapping[str, Any]]
 
@@ -45,41 +41,25 @@ def build(facts: Facts) -> base.Figure | None:
         csv_table="reliability",
         charts=[_chart(facts, arms)],
         keys=[
-            base.Key(base.line_sample(COLOURS[i], SVG_DASHES[i]), _label(facts, arm)) for i, arm in enumerate(arms)
+            base.Key(base.line_sample(COLOURS[i], SVG_DASHES[i]), label(facts, arm)) for i, arm in enumerate(arms)
         ] if len(arms) > 1 else [],
     )  # fmt: skip
 
 
 def shown(facts: Facts, rows: Rows) -> list[Arm]:
     """The first arm at every sweep point: all arms live through the same interruptions."""
-    there = [arm for arm in facts.arms if arm.is_reference and (arm.name, "state", "all", "supplied") in rows]
-    return there[: MOST_OVERLAID + 1]
-
-
-def _label(facts: Facts, arm: Arm) -> str:
-    """An arm's name, with the swept settings where there are any."""
-    swept = json.loads(arm.sweep or "{}")
-    if not swept or len({case["sweep"] for case in facts.cases}) == 1:
-        return arm.label
-    values = ", ".join(f"{facts.parameter_name(path)} {value}" for path, value in swept.items())
-    return facts.t.text("arm.swept", arm=arm.clean_base, values=clean(values, 60))
+    return [arm for arm in worlds(facts) if (arm.name, "state", "all", "supplied") in rows]
 
 
 def _sentence(facts: Facts, rows: Rows, arm: Arm) -> str:
     """What consumers lived through under an arm."""
     state = {name: rows[arm.name, "state", "all", name] for name in MEASURES}
     words = {name: numbers.number(row["value"], DECIMALS[name]) for name, row in state.items()}
-    cases = _cases(facts, arm)
-    where = f'from system where "case" in ({", ".join(map(str, cases))})'
+    where = f"from system where {in_cases(facts, arm)}"
     sums = facts.rows(f"select {exact_sum('unserved_mw')} as unserved, {exact_sum('used_mw')} as used {where}")[0]
     share = numbers.percent(100.0 * sums["unserved"] / (sums["unserved"] + sums["used"]))
-    energy = numbers.number(sums["unserved"] * facts.step_hours / len(cases))
-    return facts.t.text("fig13.sentence", arm=_label(facts, arm), energy=energy, share=share, **words)
-
-
-def _cases(facts: Facts, arm: Arm) -> list[int]:
-    """Numbers of an arm's cases."""
-    return [int(row["case"]) for row in facts.cases if facts.arm_name(row["arm"], row["sweep"]) == arm.name]
+    energy = numbers.number(sums["unserved"] * facts.step_hours / len(cases(facts, arm)))
+    return facts.t.text("fig13.sentence", arm=label(facts, arm), energy=energy, share=share, **words)
 
 
 def _chart(facts: Facts, arms: list[Arm]) -> base.Chart:
@@ -87,12 +67,12 @@ def _chart(facts: Facts, arms: list[Arm]) -> base.Chart:
     for i, arm in enumerate(arms):
         day = facts.columns(
             f"select epoch(interval_start::time) / 3600 as hour, {exact_sum('unserved_mw')} / count(*) as mw "
-            f'from system where "case" in ({", ".join(map(str, _cases(facts, arm)))}) group by 1 order by 1'
+            f"from system where {in_cases(facts, arm)} group by 1 order by 1"
         )
         most = max(most, float(np.max(day["mw"])))
         data.append({
             "type": "scatter", "mode": "lines", "x": base.rounded(list(day["hour"]), 3),
-            "y": base.rounded(list(day["mw"]), 2), "hoverinfo": "x+y", "name": _label(facts, arm),
+            "y": base.rounded(list(day["mw"]), 2), "hoverinfo": "x+y", "name": label(facts, arm),
             "line": {"color": COLOURS[i], "dash": DASHES[i], "width": 2},
         })  # fmt: skip
     look = base.layout(
@@ -107,7 +87,7 @@ def _table(facts: Facts, rows: Rows, arms: list[Arm]) -> base.Table:
     """Measures by area and kind of feeder, a column per arm."""
     areas = sorted({area for _, area, _, _ in rows}, key=lambda area: (area != "state", area))
     header = [facts.t.text(f"column.{name}") for name in ("area", "feeders", "measure")]
-    header += [_label(facts, arm) for arm in arms]
+    header += [label(facts, arm) for arm in arms]
     lines = []
     for area in areas:
         for kind in KINDS:
