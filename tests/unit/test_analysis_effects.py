@@ -256,3 +256,37 @@ def test_gains_by_hand():
     assert row["p50"] is None  # three simulated consumers are too few
     assert one(gains, measure="unchanged", category="ds1", income_class=3)["share_same"] == 1.0
     assert {r["measure"] for r in gains.to_pylist()} == {"unchanged", "response", "surplus"}
+
+
+def test_bills_of_discoms_by_hand(hand):
+    """NBPDCL: 54 consumers by weight with the HT one of its district: six homes of ds1 and shops 12, hts1 30; no change
+    for kutir_jyoti. SBPDCL: ten ds2 homes and five shops.
+    """
+    north = one(hand[0], outcome="bill_response", area="discom:NBPDCL", group="all")
+    assert north["value"] == pytest.approx((31 * 10 + 100 + 5000) / 54)
+    assert north["reference"] == pytest.approx(200)
+    south = one(hand[0], outcome="bill_response", area="discom:SBPDCL", group="all")
+    assert south["value"] == pytest.approx((10 * -60 + 5 * 100) / 15)
+    assert south["kind"] == "sampling"
+    assert south["low"] < south["value"] < south["high"]
+
+
+def test_money_of_discoms_is_that_of_the_state(hand):
+    """Every consumer belongs to one of them; sampled feeders of one discom add nothing to the other's error."""
+    for outcome in ("revenue", "subsidy", "duty", "consumer_payment"):
+        own = [one(hand[0], outcome=outcome, area=f"discom:{name}", group="all") for name in ("NBPDCL", "SBPDCL")]
+        state = one(hand[0], outcome=outcome, area="state", group="all")
+        for key in ("value", "reference"):
+            assert sum(row[key] for row in own) == pytest.approx(state[key])
+        widths = [row["high"] - row["low"] for row in (*own, state)]
+        assert max(widths[:2]) >= widths[2] * 0.5
+
+
+def test_income_classes_hold_homes_of_all_categories(hand):
+    homes = one(hand[0], outcome="bill_response", area="state", group="homes")
+    assert homes["value"] == pytest.approx((31 * 10 + 10 * -60) / (21 + 31 + 10))
+    for klass, change in ((1, 0.0), (3, 10.0), (4, 10.0), (5, -60.0)):
+        assert one(hand[0], outcome="bill_response", area="state", group=f"class/{klass}")["value"] == pytest.approx(
+            change
+        )
+    assert rows_of(hand[0], outcome="bill_response", group="class/0") == []

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from twin.analysis.bills import MEASURES, MONEY, Bills, CellSums, Money, cell_sums, check_same_bills, read_bills
 from twin.analysis.design import Experiment
 from twin.analysis.effect_rows import EffectRows
-from twin.analysis.frames import Consumers, Feeders, areas, groups
+from twin.analysis.frames import Consumers, Feeders, bill_areas, groups
 from twin.analysis.gains import cell_statistics, gain_rows
 from twin.analysis.tables import RunTables
 
@@ -81,16 +81,29 @@ def _change(base: Bills, own: Bills, measure: str) -> FloatArray:
     return (own.unchanged if measure == "unchanged" else own.month) - base.month
 
 
+def sampled_inside(feeders: Feeders, area: str) -> FloatArray | None:
+    """Which sampled feeders are in the state or in a discom: 1 or 0, shape (n_sampled,); None without sampling error.
+
+    Feeders of a district stand for themselves. A discom is whole strata, so that others add nothing to its error.
+    """
+    if not feeders.represented or area.startswith("district:"):
+        return None
+    own = feeders.discom[feeders.sampled_rows]
+    if area == "state":
+        return np.ones(len(own))
+    return (own == feeders.discoms.index(area.removeprefix("discom:"))) * 1.0
+
+
 def _money_rows(label: str, feeders: Feeders, tally: ArmTally, rows: EffectRows) -> None:
     for outcome in MONEY:
-        error = None
-        if feeders.represented:
-            parts = [one.sampled[outcome] - base.sampled[outcome] for base, one in tally.money]
-            error = feeders.sample.error(np.mean(parts, axis=0))
-        for place, area in enumerate(areas(feeders)):
+        parts = [one.sampled[outcome] - base.sampled[outcome] for base, one in tally.money]
+        for place, area in enumerate(bill_areas(feeders)):
+            inside, error = sampled_inside(feeders, area), None
+            if inside is not None:
+                error = feeders.sample.error(np.mean(parts, axis=0) * inside)
             own = np.array([base.by_area[outcome][place] for base, _ in tally.money])
             change = np.array([one.by_area[outcome][place] for _, one in tally.money]) - own
-            rows.add((label, outcome, area, "all"), "INR", change, own, error if place == 0 else None)
+            rows.add((label, outcome, area, "all"), "INR", change, own, error)
 
 
 def _bill_rows(
@@ -103,17 +116,17 @@ def _bill_rows(
 ) -> None:
     """Mean change per consumer by area and group. The second value is the first arm's mean bill, for surplus too."""
     for name, cells in groups(consumers):
-        for place, area in enumerate(areas(feeders)):
+        for place, area in enumerate(bill_areas(feeders)):
             counts = np.array([base.count.by_area[place, cells].sum() for base in bases])
             if not np.all(counts > 0):
                 continue
             change = np.array([one.by_area[place, cells].sum() for one in changes]) / counts
             own = np.array([base.bill.by_area[place, cells].sum() for base in bases]) / counts
-            error = None
-            if place == 0 and feeders.represented:
+            inside, error = sampled_inside(feeders, area), None
+            if inside is not None:
                 parts = [
                     (one.sampled[:, cells].sum(axis=1) - mean * base.count.sampled[:, cells].sum(axis=1)) / count
                     for one, base, mean, count in zip(changes, bases, change, counts, strict=True)
                 ]
-                error = feeders.sample.error(np.mean(parts, axis=0))
+                error = feeders.sample.error(np.mean(parts, axis=0) * inside)
             rows.add((*key, area, name), "INR/month", change, own, error)

@@ -58,8 +58,8 @@ class Window:
 class Money:
     """Sums of one case over the run's days, by outcome of `MONEY`. [INR]
 
-    ``by_area[outcome]`` has shape (n_areas,), the state first and weighted; ``sampled[outcome]`` has shape
-    (n_sampled,), unweighted.
+    ``by_area[outcome]`` has shape (n_areas,) by `bill_areas`, the state and the discoms weighted;
+    ``sampled[outcome]`` has shape (n_sampled,), unweighted.
     """
 
     by_area: dict[str, FloatArray]
@@ -115,14 +115,18 @@ def _money(run: RunTables, feeders: Feeders, consumers: Consumers, window: Windo
     """Money of one case by area and of every sampled feeder. Paise are added as whole numbers before any weighting."""
     by_area, sampled = {}, {}
     district, place = consumers.district[window.consumer], consumers.sampled_row[window.consumer]
-    weight = consumers.weight[window.consumer]
+    weight, discom = consumers.weight[window.consumer], consumers.discom[window.consumer]
     rows = read_case(run, "bills", case, [column for parts in MONEY.values() for column in parts])
     for outcome, parts in MONEY.items():
         paise = np.zeros(len(window.start), dtype=np.int64)
         for column, sign in parts.items():
             paise += sign * np.add.reduceat(rows[column], window.start)
         inr = paise / PAISE_PER_INR
-        by_area[outcome] = np.r_[float(np.sum(weight * inr)), by_code(district, inr, len(feeders.districts))]
+        by_area[outcome] = np.r_[
+            float(np.sum(weight * inr)),
+            by_code(district, inr, len(feeders.districts)),
+            by_code(discom, weight * inr, len(feeders.discoms)),
+        ]
         sampled[outcome] = by_code(place, inr, len(feeders.sampled_rows))
     return Money(by_area, sampled)
 
@@ -143,8 +147,8 @@ def check_same_bills(base: Window, other: Window, case: int) -> None:
 
 @dataclass(frozen=True)
 class CellSums:
-    """Sums of a quantity per consumer, by cell: shape (n_areas, n_cells), the state weighted, and (n_sampled,
-    n_cells), unweighted.
+    """Sums of a quantity per consumer, by cell: shape (n_areas, n_cells) by `bill_areas`, the state and the discoms
+    weighted, and (n_sampled, n_cells), unweighted.
     """
 
     by_area: FloatArray
@@ -157,10 +161,11 @@ def cell_sums(feeders: Feeders, consumers: Consumers, window: Window, values: Fl
     cell = consumers.cell[row]
     state = by_code(cell, consumers.weight[row] * values, cells)
 
-    def crossed(code: NDArray[np.int64], size: int) -> FloatArray:
+    def crossed(code: NDArray[np.int64], own: FloatArray, size: int) -> FloatArray:
         inside = code >= 0
-        return by_code(code[inside] * cells + cell[inside], values[inside], size * cells).reshape(size, cells)
+        return by_code(code[inside] * cells + cell[inside], own[inside], size * cells).reshape(size, cells)
 
-    districts = crossed(consumers.district[row], len(feeders.districts))
-    sampled = crossed(consumers.sampled_row[row], len(feeders.sampled_rows))
-    return CellSums(np.concatenate([state[None, :], districts]), sampled)
+    districts = crossed(consumers.district[row], values, len(feeders.districts))
+    discoms = crossed(consumers.discom[row], consumers.weight[row] * values, len(feeders.discoms))
+    sampled = crossed(consumers.sampled_row[row], values, len(feeders.sampled_rows))
+    return CellSums(np.concatenate([state[None, :], districts, discoms]), sampled)

@@ -6,7 +6,8 @@ class.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,8 @@ class Feeders:
     weight: NDArray[np.float64]
     sampled_rows: NDArray[np.int64]
     sample: Sample
+    discom_of: Mapping[str, int] = field(default_factory=dict)
+    """Row in ``discoms`` of every district of the list: whose are consumers that hang on no feeder."""
 
     @property
     def represented(self) -> bool:
@@ -50,6 +53,7 @@ def read_feeders(run: RunTables) -> Feeders:
     names = ["feeder_id", "district", "discom", "stratum", "resolved", "sampled", "weight", "consumers"]
     rows = read(run, "feeder_list", names)
     districts = resolved_districts(run, rows)
+    pairs = set(zip(rows["district"].tolist(), rows["discom"].tolist(), strict=True))
     keep = rows["resolved"].astype(bool) | rows["sampled"].astype(bool)
     rows = {name: values[keep] for name, values in rows.items()}
     sampled = rows["sampled"].astype(bool) & (rows["weight"] > 1.0)
@@ -72,6 +76,7 @@ def read_feeders(run: RunTables) -> Feeders:
         rows["weight"].astype(np.float64),
         picked,
         sample,
+        {str(name): discoms.index(discom) for name, discom in sorted(pairs) if discom in discoms},
     )
 
 
@@ -104,7 +109,8 @@ def rows_of(feeders: Feeders, feeder_id: NDArray[np.integer]) -> NDArray[np.int6
 class Consumers:
     """Simulated consumers, rising by id; arrays of shape (n_consumers,).
 
-    ``sampled_row`` is the row of the consumer's feeder in `Feeders.sample`, -1 if it stands for itself.
+    ``sampled_row`` is the row of the consumer's feeder in `Feeders.sample`, -1 if it stands for itself; ``discom`` a
+    row of `Feeders.discoms`, -1 if none is simulated.
     """
 
     consumer_id: NDArray[np.int64]
@@ -113,6 +119,7 @@ class Consumers:
     weight: NDArray[np.float64]
     district: NDArray[np.int64]
     sampled_row: NDArray[np.int64]
+    discom: NDArray[np.int64]
 
     @property
     def n_cells(self) -> int:
@@ -134,7 +141,15 @@ def read_consumers(run: RunTables, feeders: Feeders) -> Consumers:
         rows["weight"].astype(np.float64),
         np.where(itself, _codes(rows["district"], feeders.districts), -1),
         _sampled_rows(feeders)[feeder],
+        consumer_discoms(feeders, feeder, rows["district"]),
     )
+
+
+def consumer_discoms(feeders: Feeders, feeder: NDArray[np.int64], district: NDArray) -> NDArray[np.int64]:
+    """Row in ``feeders.discoms`` of each consumer: its feeder's, without a feeder (row -1) that of its district."""
+    names, code = np.unique(district.astype(str), return_inverse=True)
+    by_district = np.array([feeders.discom_of.get(str(name), -1) for name in names], np.int64)[code]
+    return np.where(feeder < 0, by_district, feeders.discom[feeder])
 
 
 @dataclass(frozen=True)
@@ -204,11 +219,15 @@ Groups = tuple[tuple[str, NDArray[np.int64]], ...]
 
 
 def groups(consumers: Consumers) -> Groups:
-    """Names of groups and the cells in each: all, every category, every income class of the homes in it. Empty groups
-    are left out.
+    """Names of groups and the cells in each: all, all homes, their income classes, every category, every income class
+    of the homes in it. Empty groups are left out.
     """
     present = np.unique(consumers.cell)
     result = [("all", present)]
+    homes = present[present % CLASSES > 0]
+    if len(homes):
+        result.append(("homes", homes))
+        result += [(f"class/{k}", homes[homes % CLASSES == k]) for k in np.unique(homes % CLASSES).tolist()]
     for code, name in enumerate(consumers.categories):
         cells = present[present // CLASSES == code]
         if len(cells):
@@ -220,3 +239,8 @@ def groups(consumers: Consumers) -> Groups:
 def areas(feeders: Feeders) -> tuple[str, ...]:
     """Names of the areas of results: the state first, then the resolved districts."""
     return ("state", *(f"district:{name}" for name in feeders.districts))
+
+
+def bill_areas(feeders: Feeders) -> tuple[str, ...]:
+    """Names of the areas of bills and money: those of `areas`, then the discoms, estimated by weights."""
+    return (*areas(feeders), *(f"discom:{name}" for name in feeders.discoms))

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from twin.analysis.bills import MONEY
 from twin.analysis.design import Experiment
 from twin.analysis.effect_rows import EffectRows
-from twin.analysis.frames import HT_FEEDER, Feeders, by_code, rows_of
+from twin.analysis.frames import Feeders, by_code, consumer_discoms, rows_of
 from twin.analysis.loads import FEEDER_LOSSES, CaseLoads
 from twin.analysis.network_effects import capacity_inr_per_mw_days
 from twin.analysis.payments import case_money, is_collected
@@ -44,7 +44,7 @@ def gap_tables(loads: CaseLoads, experiment: Experiment, feeders: Feeders) -> tu
     if not run.manifest.get("months_complete") or not all(asked_for(run.scenario, table) for table in NEEDS):
         return build("gap", []), build("effects", [])
     whose = read(run, "consumers", ["consumer_id", "feeder_id", "district", "weight"])
-    discom = consumer_discoms(run, feeders, whose)
+    discom = consumer_discoms(feeders, rows_of(feeders, whose["feeder_id"]), whose["district"])
     rows: list[dict[str, Any]] = []
     for point in range(len(experiment.points)):
         base: dict[str, FloatArray] = {}
@@ -64,20 +64,6 @@ def gap_tables(loads: CaseLoads, experiment: Experiment, feeders: Feeders) -> tu
 
 def _mean(drawn: list[Sums]) -> Sums:
     return {key: float(np.mean([one[key] for one in drawn])) for key in drawn[0]}
-
-
-def consumer_discoms(run: RunTables, feeders: Feeders, whose: Mapping[str, NDArray]) -> NDArray[np.int64]:
-    """Row in ``feeders.discoms`` of each consumer: that of the feeder, without one that of the district's feeders."""
-    listed = read(run, "feeder_list", ["feeder_id", "district", "discom"])
-    of_district = {
-        str(district): feeders.discoms.index(str(discom))
-        for district, discom in zip(listed["district"], listed["discom"], strict=True)
-        if str(discom) in feeders.discoms
-    }
-    names, code = np.unique(whose["district"].astype(str), return_inverse=True)
-    by_district = np.array([of_district.get(str(name), -1) for name in names], np.int64)[code]
-    row = rows_of(feeders, whose["feeder_id"])
-    return np.where(whose["feeder_id"] == HT_FEEDER, by_district, feeders.discom[row])
 
 
 def case_sums(
