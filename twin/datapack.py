@@ -6,6 +6,7 @@ Anyone in the twin may read the pack through this module; nobody opens its files
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any, NamedTuple, TypeVar
@@ -60,6 +61,60 @@ def _problem(table: str, line: int, detail: Any) -> Problem:
 def read_yaml(name: str) -> Any:
     """The settings file ``twin/data/<name>.yaml``. Treat the result as read-only."""
     return yaml.safe_load(files("twin").joinpath("data", f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+Path = tuple[str | int, ...]
+"""Where something stands in a settings file: keys and positions from the top."""
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(
+    model: type[Model], data: Any, where: str, *, further: Callable[[Model], Iterable[tuple[Path, str]]] | None = None,
+    text: str = "", fix: str = "repair the file",
+) -> Model:  # fmt: skip
+    """Settings as a model, checked by its types and then by what ``further`` finds: path and what is wrong.
+
+    ``where`` is the file, and ``text`` its content, which gives problems their line numbers.
+
+    Raises
+    ------
+    DataPackError
+        With all that is wrong at once; with the types' problems alone where there are any.
+    """
+    try:
+        made = model.model_validate(data)
+    except ValidationError as error:
+        found = [(tuple(item["loc"]), _type_problem(item)) for item in error.errors()]
+    else:
+        found = [] if further is None else list(further(made))
+        if not found:
+            return made
+    node = yaml.compose(text, Loader=yaml.SafeLoader) if text else None
+    problems = [Problem(f"{where}{_line(node, path)}", ".".join(map(str, path)), what, fix) for path, what in found]
+    raise DataPackError(problems)
+
+
+def _type_problem(item: Any) -> str:
+    """Words for one of pydantic's errors, with the value unless it is a whole section."""
+    what = item["msg"].removeprefix("Value error, ")
+    return what if isinstance(item["input"], dict) else f"{what} (got {item['input']!r:.60})"
+
+
+def _line(node: yaml.Node | None, path: Path) -> str:
+    """``:line`` of the deepest part of ``path`` that the file has."""
+    if node is None:
+        return ""
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            below = next((value for key, value in node.value if key.value == str(part)), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            below = node.value[part]
+        else:
+            below = None
+        if below is None:
+            break
+        node = below
+    return f":{node.start_mark.line + 1}"
 
 
 class Category(Row):

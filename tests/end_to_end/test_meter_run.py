@@ -82,7 +82,7 @@ def test_estimates_say_why_and_how(runs):
     assert {"late", "missing", "defective", "door_locked"} <= set(rows.flag)
     assert "corrected" in set(july.flag)
     assert "corrected" not in set(june.flag)
-    assert np.array_equal(rows.rule == "none", rows.flag.isin(["late", "corrected"]))
+    assert np.array_equal(rows.rule == "none", rows.flag.isin(["late", "corrected", "misread"]))
     assert np.all(rows.billed_kwh[rows.flag != "corrected"] > -1e-9)
     bills = runs["one"].query('SELECT count(*) AS n FROM bills WHERE "case" = 0').to_pandas().n[0]
     assert 0.02 < len(rows) / bills < 0.2

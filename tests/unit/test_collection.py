@@ -105,6 +105,17 @@ def test_the_packs_file_holds_and_all_problems_are_told():
     assert "above 1" in told[3]
 
 
+def test_wrong_types_are_told_with_their_path():
+    broken = copy.deepcopy(dict(read_yaml("collection")))
+    broken |= {"partly_paid": 1.5, "prepaid": {"late": "much", "partly": 0.0, "never": 0.0}}
+    with pytest.raises(DataPackError) as caught:
+        parse_collection(broken)
+    told = {problem.path: problem.what for problem in caught.value.problems}
+    assert set(told) == {"partly_paid", "prepaid.late"}
+    assert "(got 1.5)" in told["partly_paid"]
+    assert {problem.where for problem in caught.value.problems} == {"twin/data/collection.yaml"}
+
+
 def test_a_scenario_asks_for_payments():
     assert "payments" not in load_scenario(TINY).resolved()
     assert load_scenario(TINY, ("payments={}",)).resolved()["payments"] == {}

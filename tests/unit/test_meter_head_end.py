@@ -14,11 +14,13 @@ from twin.meters.head_end import (
     CORRECTED,
     DEFECTIVE,
     DOOR_LOCKED,
+    MISREAD,
     MISSING,
     NEIGHBOURS,
     NONE,
     OWN_AVERAGE,
     estimate_wh,
+    misread_wh,
     neighbours_daily_wh,
     settle_wh,
 )
@@ -169,6 +171,43 @@ def test_failed_and_unreachable_legacy_meters_are_estimated(world):
     assert 0.03 < len(flagged[DOOR_LOCKED]) / legacy.sum() < 0.07
     assert not closed.carry_wh[:, closed.flag == DEFECTIVE].any(), "what no register shows is never given back"
     assert np.median(closed.billed_wh[0, closed.flag == DEFECTIVE].sum(axis=1)) > 0
+
+
+def test_a_wrong_digit_by_hand():
+    """40 kWh in a window, 30 and 10 by zone: 1 kWh too much, 1 and 90 too little; and a window where none is used."""
+    start = np.array([[1000, 0], [1000, 0], [1000, 0], [5000, 0]])
+    shown = np.array([[31_000, 10_000], [31_000, 10_000], [31_000, 10_000], [5000, 0]])
+    drawn = np.array([0.001, 0.5, 0.999, 0.001])
+    written = misread_wh(start, shown, drawn, np.full(4, 10))
+    assert written.tolist() == [[31_750, 10_250], [30_250, 9_750], [1000, 0], [5500, 500]]
+
+
+def test_a_misread_legacy_meter_is_billed_wrong_and_settled_by_the_next_read(world):
+    devices = MeterDevices(world)
+    meters = MeterState.begin(PLAN, 0.0 * day_kwh(world), devices)
+    run_days(meters, world, dt.date(2026, 6, 16), 15)
+    meters.close_window(dt.date(2026, 6, 30))
+    june, legacy = devices.estimates.closed, devices.fleet.hops == 0
+    wrong = june.flag == MISREAD
+    rows, share = june.rows[wrong], 0.01
+    assert np.all(legacy[rows])
+    assert abs(len(rows) - share * legacy.sum()) < 5 * np.sqrt(share * legacy.sum())
+    assert set(june.rule[wrong]) == {NONE}
+    assert not june.days_missing[wrong].any()
+    error = (june.billed_wh - june.shown_wh)[0, wrong].sum(axis=1)
+    assert 0 < np.abs(error).max() <= 90_500
+    assert (error > 0).any()
+    assert (error < 0).any()
+    meters.next_month(dt.date(2026, 6, 30))
+    run_days(meters, world, dt.date(2026, 7, 1), 31)
+    meters.close_window(dt.date(2026, 7, 31))
+    july = devices.estimates.closed
+    at = np.searchsorted(july.rows, rows)
+    assert np.array_equal(july.rows[at], rows)
+    settled = (july.flag[at] == CORRECTED) & ~july.carry_wh[0, at].any(axis=1)
+    both = june.billed_wh[0, wrong] + july.billed_wh[0, at]
+    assert settled.sum() > 0.5 * len(rows)
+    np.testing.assert_array_equal(both[settled], (june.shown_wh[0, wrong] + july.shown_wh[0, at])[settled])
 
 
 def test_estimates_do_not_hang_on_the_cut_into_shards(world):

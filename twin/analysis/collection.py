@@ -14,10 +14,9 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, Strict
 
 from twin import datapack
-from twin.errors import DataPackError, Problem
 from twin.streams import Stream, uniforms
 
 FULL, LATE, PARTLY, NEVER = 0, 1, 2, 3
@@ -81,31 +80,24 @@ def load_collection() -> Collection:
 
 def parse_collection(data: dict[str, Any]) -> Collection:
     """Collection habits from parsed YAML, checked against categories and districts; raises as `load_collection`."""
-    try:
-        collection = Collection.model_validate(data)
-    except ValidationError as error:
-        found = [(".".join(map(str, item["loc"])), item["msg"]) for item in error.errors()]
-    else:
-        found = list(_inconsistencies(collection))
-        if not found:
-            return collection
-    raise DataPackError([Problem(_FILE, path, what, "repair the file") for path, what in found])
+    return datapack.validated(Collection, data, _FILE, further=_inconsistencies)
 
 
-def _inconsistencies(collection: Collection) -> Iterator[tuple[str, str]]:
+def _inconsistencies(collection: Collection) -> Iterator[tuple[datapack.Path, str]]:
     """What types cannot say: (path, problem)."""
     known = {row.category for row in datapack.categories()}
     for name in sorted(known ^ collection.categories.keys()):
-        yield "categories", f"category '{name}' {'has no row' if name in known else 'does not exist'}"
+        yield ("categories",), f"category '{name}' {'has no row' if name in known else 'does not exist'}"
     districts = {row["name"] for row in datapack.read_records("districts")}
     for name in sorted(collection.districts.keys() - districts):
-        yield "districts", f"there is no district '{name}'"
+        yield ("districts",), f"there is no district '{name}'"
     for name in sorted(set(collection.prepaid_categories) - known):
-        yield "prepaid_categories", f"category '{name}' does not exist"
+        yield ("prepaid_categories",), f"category '{name}' does not exist"
     highest = max((collection.district_factor, *collection.districts.values()))
     for name, habits in (("prepaid", collection.prepaid), *collection.categories.items()):
         if (whole := highest * (habits.late + habits.partly + habits.never)) > 1.0:
-            yield name, f"shares of bills that are not paid in time add up to {whole:g}, above 1, in a district"
+            path = (name,) if name == "prepaid" else ("categories", name)
+            yield path, f"shares of bills that are not paid in time add up to {whole:g}, above 1, in a district"
 
 
 def habit_shares(collection: Collection, category: NDArray, district: NDArray, smart: NDArray) -> NDArray[np.float64]:

@@ -14,11 +14,10 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
-from twin.datapack import read_yaml
+from twin.datapack import read_yaml, validated
 from twin.economics.tariffs import Number, UncertainNumber, numbers_of
-from twin.errors import DataPackError, Problem
 from twin.hours import holds, minutes_of
 from twin.units import KW_PER_MW, MINUTES_PER_DAY
 
@@ -119,20 +118,7 @@ def load_purchase() -> Purchase:
     DataPackError
         With everything that is wrong in the file.
     """
-    try:
-        return Purchase.model_validate(read_yaml("purchase"))
-    except ValidationError as error:
-        raise DataPackError(
-            [
-                Problem(
-                    "twin/data/purchase.yaml",
-                    ".".join(map(str, item["loc"])),
-                    item["msg"].removeprefix("Value error, "),
-                    "repair the file",
-                )
-                for item in error.errors()
-            ]
-        ) from error
+    return validated(Purchase, read_yaml("purchase"), "twin/data/purchase.yaml")
 
 
 def assumed_purchase_numbers(purchase: Purchase) -> list[UncertainNumber]:

@@ -12,10 +12,9 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Annotated, Any, Literal, NamedTuple
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from twin.datapack import categories, read_yaml
+from twin.datapack import categories, read_yaml, validated
 from twin.errors import DataPackError, Problem
 from twin.hours import NORMAL, first_overlap, minutes_of
 from twin.units import PAISE_PER_INR
@@ -197,38 +196,7 @@ def parse_tariff(data: Any, where: str, text: str = "") -> Tariff:
     DataPackError
         With all problems at once.
     """
-    try:
-        tariff = Tariff.model_validate(data)
-    except ValidationError as error:
-        found = [(tuple(item["loc"]), f"{item['msg']} (got {item['input']!r:.60})") for item in error.errors()]
-    else:
-        found = list(_inconsistencies(tariff))
-        if not found:
-            return tariff
-    node = yaml.compose(text, Loader=yaml.SafeLoader) if text else None
-    raise DataPackError(
-        [
-            Problem(f"{where}{_line(node, path)}", ".".join(map(str, path)), what, "repair the tariff file")
-            for path, what in found
-        ]
-    )
-
-
-def _line(node: yaml.Node | None, path: tuple[Any, ...]) -> str:
-    """``:line`` of the deepest part of ``path`` that the file has."""
-    if node is None:
-        return ""
-    for part in path:
-        if isinstance(node, yaml.MappingNode):
-            below = next((value for key, value in node.value if key.value == str(part)), None)
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            below = node.value[part]
-        else:
-            below = None
-        if below is None:
-            break
-        node = below
-    return f":{node.start_mark.line + 1}"
+    return validated(Tariff, data, where, further=_inconsistencies, text=text, fix="repair the tariff file")
 
 
 def _inconsistencies(tariff: Tariff) -> Iterator[tuple[tuple[Any, ...], str]]:

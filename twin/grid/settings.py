@@ -5,10 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from twin.datapack import read_yaml
-from twin.errors import DataPackError, Problem
+from twin.datapack import read_yaml, validated
 
 PerClass = Annotated[tuple[float, ...], Field(min_length=4, max_length=4)]
 """One number for each feeder class: rural mixed, urban, industrial, agricultural."""
@@ -211,19 +210,7 @@ def synthesis() -> Synthesis:
     DataPackError
         With every malformed or missing entry.
     """
-    try:
-        return Synthesis.model_validate(_values(read_yaml("synthesis")))
-    except ValidationError as error:
-        problems = [
-            Problem(
-                "twin/data/synthesis.yaml",
-                ".".join(map(str, e["loc"])),
-                f"{e['msg']} (got {e['input']!r})",
-                "repair it",
-            )
-            for e in error.errors()
-        ]
-        raise DataPackError(problems) from error
+    return validated(Synthesis, _values(read_yaml("synthesis")), "twin/data/synthesis.yaml")
 
 
 def assumed_numbers() -> list[tuple[str, Any, str]]:

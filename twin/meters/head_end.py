@@ -12,10 +12,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-LATE, MISSING, DEFECTIVE, DOOR_LOCKED, CORRECTED = range(5)
-FLAGS = ("late", "missing", "defective", "door_locked", "corrected")
+from twin.units import WH_PER_KWH
+
+LATE, MISSING, DEFECTIVE, DOOR_LOCKED, CORRECTED, MISREAD = range(6)
+FLAGS = ("late", "missing", "defective", "door_locked", "corrected", "misread")
 """What validation says of a window's last read that was not simply in time: in before bills are made; not in; the meter
-has failed; a legacy meter that nobody could read; read, and settled against an estimate of a window before."""
+has failed; a legacy meter that nobody could read; read, and settled against an estimate of a window before; a legacy
+meter whose reader wrote a wrong digit (truth: the utility learns it from the next read)."""
 RULES = ("none", "own_average", "neighbours")
 """How a value was estimated."""
 NONE, OWN_AVERAGE, NEIGHBOURS = range(len(RULES))
@@ -58,6 +61,31 @@ def neighbours_daily_wh(
     columns = [np.bincount(group, weights=column, minlength=n_groups) for column in gained_wh.T]
     total = np.stack(columns, axis=1)
     return np.divide(total, days * kw[:, None], out=np.zeros_like(total), where=kw[:, None] > 0.0)
+
+
+def misread_wh(
+    start_wh: NDArray[np.int64], shown_wh: NDArray[np.int64], drawn: NDArray[np.float64],
+    resolution_wh: NDArray[np.int64],
+) -> NDArray[np.int64]:  # fmt: skip
+    """Registers as somebody wrote them down who got one digit wrong; shape (n, n_zones). [Wh]
+
+    The digit of one or of ten kWh is off by one to nine, up or down; more would fail the check against earlier bills
+    and be read again. A meter that is read by hand has one register: the error falls on the zones as the window's use
+    does. A reading below the last one is taken for that, so that nothing is billed.
+
+    Parameters
+    ----------
+    drawn : array, shape (n,)
+        Uniform (0, 1) draws, one decides which digit, how far and which way.
+    """
+    which = np.minimum((drawn * 36.0).astype(np.int64), 35)
+    error_wh = (which % 9 + 1) * np.where(which % 18 < 9, 1, 10) * np.where(which < 18, 1, -1) * WH_PER_KWH
+    used = shown_wh - start_wh
+    total = used.sum(axis=1, keepdims=True)
+    even = np.full(used.shape, 1.0 / used.shape[1])
+    share = np.divide(used, total, out=even, where=total > 0)
+    digits = np.rint(share * error_wh[:, None] / resolution_wh[:, None]).astype(np.int64)
+    return np.maximum(shown_wh + digits * resolution_wh[:, None], start_wh)
 
 
 def settle_wh(

@@ -20,12 +20,14 @@ from twin.meters.head_end import (
     DOOR_LOCKED,
     FLAGS,
     LATE,
+    MISREAD,
     MISSING,
     NEIGHBOURS,
     NONE,
     OWN_AVERAGE,
     RULES,
     estimate_wh,
+    misread_wh,
     neighbours_daily_wh,
     settle_wh,
 )
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 
 MANUAL_READ = -1
 """Place of a month's draw in the stream of reads, which legacy meters do not use otherwise."""
+WRONG_DIGIT = -1_000_000
+"""Likewise of what a reader gets wrong."""
 
 
 class Window(NamedTuple):
@@ -132,6 +136,9 @@ class Estimates:
         estimated = np.isin(flag, (MISSING, DEFECTIVE, DOOR_LOCKED))
         shown, billed, carry = (np.zeros((self.shape[0], len(rows), self.shape[2]), np.int64) for _ in range(3))
         carried, load_kw, (group, n_groups) = self._carried(rows), self.devices.load_kw(), self._groups()
+        wrong = np.flatnonzero(flag == MISREAD)
+        ids = self.devices.fleet.ids[rows[wrong]]
+        drawn = uniforms(self.devices.seed, Stream.METER_READ, ids, WRONG_DIGIT - month)
         for arm in range(self.shape[0]):
             end_wh = register_wh(registers[arm], resolution)
             good = np.flatnonzero(flag_of < 0)
@@ -142,10 +149,11 @@ class Estimates:
             )  # fmt: skip
             shown[arm] = end_wh[rows]
             taken = np.where(estimated[:, None], guess, shown[arm])
+            taken[wrong] = misread_wh(start_wh[rows[wrong]], shown[arm, wrong], drawn, resolution[rows[wrong]])
             final = np.where((flag == DEFECTIVE)[:, None], guess, shown[arm])
             billed[arm], carry[arm] = settle_wh(taken, final, carried[arm])
         rule = np.where(estimated, np.where(days_read > 0, OWN_AVERAGE, NEIGHBOURS), NONE)
-        missing = np.where(flag == CORRECTED, 0, window.last - since[rows])
+        missing = np.where(np.isin(flag, (CORRECTED, MISREAD)), 0, window.last - since[rows])
         self.closed = Closed(rows, flag, rule, missing, start_wh[rows], shown, billed, carry)
 
     def _flags(self, window: Window, month: int) -> NDArray[np.int64]:
@@ -156,7 +164,9 @@ class Estimates:
         flag[self.carried[0]] = CORRECTED
         legacy = np.flatnonzero((fleet.hops == 0) & (state.swap_day <= window.last))
         locked = uniforms(self.devices.seed, Stream.METER_READ, fleet.ids[legacy], MANUAL_READ - month)
-        flag[legacy[locked < spec["door_locked_share"]["value"]]] = DOOR_LOCKED
+        share = spec["door_locked_share"]["value"]
+        flag[legacy[locked < share]] = DOOR_LOCKED
+        flag[legacy[(locked >= share) & (locked < share + spec["misread_share"]["value"])]] = MISREAD
         works = state.swap_day[unread] <= window.last
         flag[unread[~works]] = DEFECTIVE
         waiting = unread[works]
