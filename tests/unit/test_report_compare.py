@@ -34,6 +34,7 @@ from twin.results.reader import Run, open_run
 
 EVIL = "<script>window.bad=1</script>{{7*7}}\u202e"
 
+SWEPT = tuple(f'{{"experiment.parameters.substitution_shop": {value}}}' for value in (0.0, 0.3))
 MADE = {
     "base": Made(),
     "stronger": Made(name="stronger", strength=(0.0, 0.7, 1.6)),
@@ -45,6 +46,9 @@ MADE = {
     "one-draw": Made(name="one-draw", replicates=1),
     "unfinished": Made(name="unfinished", analysed=False),
     "empty": Made(name="empty", simulated=False),
+    "other-first": Made(name="other-first", scenario={"experiment": {"arms": {"flat": {"tariff": {"day_ahead": {}}}}}}),
+    "swept": Made(name="swept", points=SWEPT),
+    "swept-stronger": Made(name="swept-stronger", strength=(0.0, 0.7, 1.6), points=SWEPT),
     "elsewhere": Made(name="elsewhere", feeder_weight=300.0),
 }
 
@@ -233,6 +237,45 @@ def test_settings_that_differ_are_listed_by_path(folder: Path) -> None:
     assert rows["experiment.replicates"] == ["5", "3"]
     assert rows["experiment.arms.shaped.tariff.time_of_day.peak.multiplier"] == ["1.2", "not set"]
     assert "name" not in rows
+
+
+def test_each_of_several_runs_is_judged_and_set_against_the_first(folder: Path) -> None:
+    own = members(folder, "base", "stronger", "seeded", "longer", "fewer")
+    judgements = [judge(own[0], other) for other in own[1:]]
+    assert [one.kind for one in judgements] == [PAIRED, UNPAIRED, NOT_COMPARABLE, PAIRED]
+    found = effect_differences(own, judgements)
+    peaks = {(d.member.label, d.arm): d for d in found if d.outcome == "evening_peak"}
+    assert set(peaks) == {(run, arm) for run in ("R2", "R3", "R5") for arm in ("tod", "shaped")}
+    for (run, arm), one in peaks.items():
+        alone = effect_differences([own[0], one.member], [judge(own[0], one.member)])
+        (same,) = [d for d in alone if (d.outcome, d.arm) == ("evening_peak", arm)]
+        assert one == same, (run, arm)  # further runs change nothing
+    assert {d.member.label for d in level_differences(own, judgements)} == {"R2", "R3", "R5"}
+    text = html.unescape(page(folder, "base", "stronger", "seeded", "longer", "fewer")).replace(NBSP, " ")
+    assert "Comparison of 5 runs" in text
+    for run, verdict in {"R2": "paired", "R3": "unpaired", "R4": "not comparable", "R5": "paired"}.items():
+        assert f"{run} against R1: {verdict}" in text
+    assert "R4 answers another question than R1" in text
+    charts = read_embedded(text, "figures")
+    names = {trace["name"] for trace in charts["fig01-chart1"]["data"] if str(trace.get("name")).startswith("R")}
+    assert names == {f"R{n} {arm}" for n in (1, 2, 3, 4) for arm in ("tod", "shaped")} | {"R5 tod"}
+
+
+def test_effects_against_another_first_arm_are_not_set_against_each_other(folder: Path) -> None:
+    own = members(folder, "base", "stronger", "other-first")
+    judgements = [judge(own[0], other) for other in own[1:]]
+    assert [one.kind for one in judgements] == [PAIRED, PAIRED]
+    assert {d.member.label for d in effect_differences(own, judgements)} == {"R2"}
+    assert {d.member.label for d in level_differences(own, judgements)} == {"R2", "R3"}
+    text = page(folder, "base", "stronger", "other-first")
+    assert "Effects in R3 are against another first arm than in R1" in text
+
+
+def test_arms_of_a_sweep_are_named_for_people(folder: Path) -> None:
+    text = html.unescape(page(folder, "swept", "swept-stronger")).replace(NBSP, " ")
+    rows = re.findall(r'<th scope="row">Evening peak</th><td>([^<]*)</td><td>R2</td>', text)
+    assert rows[:2] == ["tod at 0", "shaped at 0"]
+    assert "tod at 0.3" in rows
 
 
 def test_over_six_runs_numbers_stand_in_place_of_charts(folder: Path) -> None:

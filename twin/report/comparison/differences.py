@@ -47,16 +47,17 @@ class Difference:
 
 
 def effect_differences(members: Sequence[Member], judgements: Sequence[Judgement]) -> list[Difference]:
-    """Effects of arms that the first run and another share by name, outcome by outcome; not comparable runs have none.
+    """Effects of arms that the first run and another share by name, outcome by outcome.
 
-    ``judgements`` belong to ``members[1:]``.
+    Runs that are not comparable have none, nor have runs whose first arm is another: their effects are against
+    something else. ``judgements`` belong to ``members[1:]``.
     """
     first, found = members[0], []
     shared = [arm.name for arm in first.facts.treatments]
     for outcome in EFFECTS:
         for arm in shared:
             for member, judgement in zip(members[1:], judgements, strict=True):
-                if judgement.kind not in (PAIRED, UNPAIRED):
+                if judgement.kind not in (PAIRED, UNPAIRED) or member.first_arm != first.first_arm:
                     continue
                 base, own = first.facts.effect(outcome, arm), member.facts.effect(outcome, arm)
                 if base is not None or own is not None:

@@ -37,6 +37,17 @@ class Member:
         """Fingerprint of the feeders and of what they stand for."""
         return self._fingerprint("feeder_list", GRID)
 
+    @property
+    def arm_names(self) -> frozenset[str]:
+        """Names of all arms in the run's tables."""
+        return frozenset(arm.name for arm in self.facts.arms)
+
+    @property
+    def first_arm(self) -> Any:
+        """Settings of the first arm, against which all effects of the run are."""
+        arms = (self.facts.scenario.get("experiment") or {}).get("arms") or {}
+        return arms.get(self.facts.reference.base)
+
     def _fingerprint(self, table: str, columns: str) -> tuple[Any, ...]:
         sql = f'select count(*) as n, sum(hash({columns})::hugeint) as total from "{table}"'  # noqa: S608
         row = self.facts.rows(sql)[0]

@@ -15,6 +15,8 @@ from twin.report.figures import base
 from twin.report.figures import calibration as figure11
 
 CSV = ("quantity", "arm", "run", "unit", "first_run_value", "own_value", "difference", "low", "high", "kind", "draws")
+ARM_LIMIT = 60
+"""Most characters of an arm's name in a cell."""
 
 
 def differences(
@@ -35,7 +37,8 @@ def differences(
         cells = [
             value_cell(facts, value, one.unit, signed) or t.text("compare.not_in_run") for value in (one.first, one.own)
         ]
-        outcome, arm = t.name("outcome", one.outcome), clean(one.arm, 40)
+        known = next(member.facts for member in (members[0], one.member) if one.arm in member.arm_names)
+        outcome, arm = t.name("outcome", one.outcome), clean(known.arm(one.arm).label, ARM_LIMIT)
         lines.append((outcome, arm, one.member.label, *cells, *spread_cells(facts, one)))
     return base.Figure(
         number=number,

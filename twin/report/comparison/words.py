@@ -39,6 +39,8 @@ def _lead(first: Member, member: Member, judgement: Judgement, found: Sequence[D
     if judgement.kind == NOT_COMPARABLE:
         return t.html("compare.lead.not_comparable", **names)
     effect = lead_effect(first.facts)
+    if effect and member.first_arm != first.first_arm:
+        return t.html("compare.lead.other_first_arm", **names)
     arm = effect.arm if effect else first.facts.reference.name
     own = next((d for d in found if (d.outcome, d.arm, d.member) == (LEAD, arm, member)), None)
     if own is None or own.spread.value is None:
