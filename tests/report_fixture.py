@@ -407,6 +407,17 @@ class _Tables:
                 ("surplus", -0.9, 212.0, "INR/month"),
             ):
                 rows += self.effect(arm, outcome, "state", value * s * spread, np.full_like(spread, reference), unit)
+            for area, group in (
+                ("discom:NBPDCL", "all"),
+                ("state", "homes"),
+                ("state", "class/3"),
+                ("state", "category/ds1"),
+            ):
+                changes = 0.8 * s * spread
+                rows += self.effect(
+                    arm, "bill_response", area, changes, np.full_like(spread, 150.0), "INR/month", group
+                )
+            rows += self.effect(arm, "revenue", "discom:NBPDCL", -2.1e8 * s * spread, np.full_like(spread, 3e9), "INR")
             for category, klass in HOMES + OTHERS:
                 group = f"category/{category}/class/{klass}" if klass else f"category/{category}"
                 for outcome, value in (("bill_unchanged", 1.0), ("bill_response", 0.6), ("surplus", -0.7)):

@@ -215,7 +215,7 @@ def test_one_replicate_has_no_interval_of_draws(tmp_path: Path) -> None:
 
 def test_figures_are_complete_and_in_order(report: str) -> None:
     numbers = re.findall(r'<span class="figure-number">Figure (\w+)\.', report)
-    assert numbers == ["1", "2", "2b", "2c", "3", "4", "5", "5b", "6", "7", "8", "9", "10", "11", "12"]
+    assert numbers == ["1", "2", "2b", "2c", "3", "4", "5", "5b", "6", "6c", "7", "8", "9", "10", "11", "12"]
     for block in re.findall(r'<section class="figure.*?</section>', report, re.S):
         assert "<caption>" in block
         if "columns-" in block:

@@ -17,6 +17,7 @@ from twin.report.figures import (
     atc,
     base,
     calibration,
+    compared,
     gains_share,
     gains_size,
     gap,
@@ -119,7 +120,7 @@ def sections(facts: Facts) -> list[Section]:
         Section(
             "money",
             t.text("section.money"),
-            _present([money.build(facts), gap.build(facts)]),
+            _present([money.build(facts), gap.build(facts), compared.build(facts)]),
             left_out_lines(facts, "gap"),
         ),
         Section("map", t.text("section.map"), _present([stations.build(facts)])),

@@ -35,6 +35,19 @@ def too_few(row: Gain) -> bool:
     return row["p50"] is None or row["consumers"] < setting("few_consumers")
 
 
+def too_few_groups(facts: Facts) -> frozenset[str]:
+    """Groups of table ``effects`` with too few simulated consumers to show a number."""
+    rows = facts.rows("select category, income_class, sum(consumers)::bigint as n from population group by all")
+    counts: dict[str, int] = {}
+    for row in rows:
+        for group in (
+            f"category/{row['category']}",
+            *([f"class/{row['income_class']}"] if row["income_class"] else []),
+        ):
+            counts[group] = counts.get(group, 0) + int(row["n"])
+    return frozenset(group for group, n in counts.items() if n < setting("few_consumers"))
+
+
 def row_label(facts: Facts, row: Gain) -> str:
     """A group's name for a chart row."""
     name = facts.category_short(row["category"])
