@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
-from tests.runs import run_local
+from tests.cluster.nodes import Driver
+from tests.runs import TINY, manifest, run_local, twin
 from twin.analysis.design import read_experiment
 from twin.analysis.pilot.effects import pilot_outcomes
 from twin.analysis.pilot.estimators import estimate
 from twin.consumer_bill import consumer_bill
+from twin.results.reader import open_run
 
 TARIFF = (
     "tariff: {time_of_day: {applies_to: gross, solar: {hours: '09-17', multiplier: 0.5}, "
@@ -92,3 +94,21 @@ def test_bills_of_the_pilot_are_on_the_tariff_of_the_transformer(run):
             bill = consumer_bill(run, consumer, "pilot")
             assert bill.tariff == arm
             assert len(bill.windows) == 2  # May's on the first tariff, June's on the own
+
+
+def test_a_pilot_that_was_killed_between_its_baseline_and_its_start_resumes_to_the_same_bits(run, tmp_path):
+    """Kill -9 after the day before the start; the rest of the pilot, on other shards, knows who is in which arm."""
+    settings = [part for override in SMALL for part in ("--set", override)]
+    first = Driver(tmp_path / "run", *settings, "--backend", "local", "--shards", "1")
+    first.wait_for_block()
+    first.process.kill()
+    first.process.wait()
+    committed = [path.name for path in (first.out / "commits").iterdir()]
+    assert any("-b00000-" in name for name in committed)
+    assert not any("-b00001-" in name or name.startswith("2analysis") for name in committed)
+    done = twin(
+        "run", str(TINY), *settings, "--out", str(first.out), "--backend", "local", "--shards", "2", "--resume"
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert manifest(first.out)["attempts"] == 2
+    assert open_run(str(first.out)).digests() == run.digests()
