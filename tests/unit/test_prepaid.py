@@ -138,6 +138,17 @@ def test_a_restart_from_a_checkpoint_changes_nothing(people, tmp_path):
     assert (wallets.off_since != CONNECTED).any()
 
 
+def test_wallets_do_not_hang_on_the_cut_into_shards(people):
+    whole, part = Village(people, "time.days=6"), Village(population(planned_state(1), 2, skip=1), "time.days=6")
+    common = np.isin(whole.wallets.ids, part.wallets.ids)
+    np.testing.assert_array_equal(whole.wallets.ids[common], part.wallets.ids)
+    assert 0 < common.sum() < len(common)
+    for (date, _), _ in zip(whole.live(), part.live(), strict=True):
+        for mine, other in zip(whole.wallets.prepare(date), part.wallets.prepare(date), strict=True):
+            np.testing.assert_array_equal(mine.wallets.opened_minute[common], other.wallets.opened_minute)
+            np.testing.assert_array_equal(mine.evening_paise[common], other.evening_paise)
+
+
 def test_asked_twice_a_day_is_the_same(people):
     village = Village(people, "time.days=3")
     first = village.switches(village.dates[0])
