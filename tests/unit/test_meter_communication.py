@@ -30,7 +30,7 @@ BRIGHT = never_dark(1)
 
 def arrival(*asked):
     """`arrival_h` of a meter that is never without supply."""
-    return arrival_h(*asked, BRIGHT, 0)
+    return arrival_h(*asked, BRIGHT, 0, False)[0]
 
 
 def links(name, params=PARAMS, seed=3):

@@ -84,6 +84,19 @@ def gateway_up(seed: int, gateway: int, hour: float, mtbf_days: float, mttr_h: f
     return True
 
 
+@nb.njit(inline="always", error_model="numpy")
+def is_steady(seed: int, gateway: int, day: int, mtbf_days: float, mttr_h: float, breakdown: Breakdown) -> bool:
+    """Is a gateway sure to be up through all of a day? Then `gateway_up` need not be asked for its hours."""
+    key = key64(seed, Stream.GATEWAY, gateway)
+    if breakdown.from_h < (day + 1) * DAY_H and breakdown.until_h > day * DAY_H:
+        return False
+    fails = 1.0 - np.exp(-1.0 / mtbf_days)
+    for earlier in range(day - int(np.ceil(_REPAIRS_BACK * mttr_h / DAY_H)), day + 1):
+        if uniform(key, 3 * earlier) < fails:
+            return False
+    return True
+
+
 class Dark(NamedTuple):
     """Times of a day without supply, by place: those of place i are ``ptr[i]`` to ``ptr[i + 1]``, rising and apart."""
 
@@ -100,7 +113,7 @@ def never_dark(n_places: int) -> Dark:
     return Dark(np.zeros(n_places + 1, np.int64), np.zeros(0), np.zeros(0))
 
 
-@nb.njit(error_model="numpy")
+@nb.njit(inline="always", error_model="numpy")
 def dark_h(dark: Dark, place: int) -> float:
     """Time of the day that a place is without supply. [h]"""
     total = 0.0
@@ -134,7 +147,7 @@ def minute_of(day: int, hour: float) -> int:
     return day * 1440 + int(np.rint(60.0 * hour))
 
 
-@nb.njit(error_model="numpy")
+@nb.njit(inline="always", error_model="numpy")
 def joined_h(
     seed: int, consumer: int, day: int, until_h: float, hops: int, kind: int, params: CommunicationParams
 ) -> float:
@@ -144,7 +157,7 @@ def joined_h(
     return until_h + join_min(hops, median, params.join_hop_min[kind], log_sd, z) / 60.0
 
 
-@nb.njit(error_model="numpy")
+@nb.njit(inline="always", error_model="numpy")
 def is_off_air(
     seed: int, consumer: int, day: int, hour: float, dark: Dark, place: int, hops: int, kind: int,
     params: CommunicationParams,
@@ -160,30 +173,31 @@ def is_off_air(
     return False
 
 
-@nb.njit(error_model="numpy")
+@nb.njit(inline="always", error_model="numpy")
 def arrival_h(
     seed: int, consumer: int, gateway: int, day: int, link: float, hops: int, kind: int, params: CommunicationParams,
-    breakdown: Breakdown, dark: Dark, place: int,
-) -> float:  # fmt: skip
-    """Hours after midnight at which yesterday's profile has come in; `NEVER` if not within the day.
+    breakdown: Breakdown, dark: Dark, place: int, steady: bool,
+) -> tuple[float, bool]:  # fmt: skip
+    """Hours after midnight at which yesterday's profile has come in; `NEVER` if not within the day. And is that later
+    than it would be without interruptions of supply?
 
     The first push is spread evenly over ``spread_h``; it is tried again every ``retry_h``. ``dark`` tells when the
-    meter's ``place`` is without supply on the day of the push.
+    meter's ``place`` is without supply on the day of the push; ``steady`` says that its gateway is up all day.
     """
     key = key64(seed, Stream.METER_READ, consumer)
     q = one_shot(link, hops, params.sends[kind])
     at = params.spread_h[kind] * uniform(key, day * _DRAWS_A_DAY)
-    attempt = 1
+    attempt, delayed = 1, False
     while at < DAY_H:
         hour, mtbf_days, mttr_h = day * DAY_H + at, params.gateway_mtbf_days[kind], params.gateway_mttr_h[kind]
-        up = gateway_up(seed, gateway, hour, mtbf_days, mttr_h, breakdown)
-        if up and dark.ptr[place] < dark.ptr[place + 1]:
-            up = not is_off_air(seed, consumer, day, at, dark, place, hops, kind, params)
+        up = steady or gateway_up(seed, gateway, hour, mtbf_days, mttr_h, breakdown)
         if up and uniform(key, day * _DRAWS_A_DAY + attempt) < q:
-            return at
+            if not is_off_air(seed, consumer, day, at, dark, place, hops, kind, params):
+                return at, delayed
+            delayed = True
         at += params.retry_h[kind]
         attempt += 1
-    return NEVER
+    return NEVER, delayed
 
 
 @nb.njit(cache=True, error_model="numpy")
@@ -226,4 +240,6 @@ def arrivals_h(
     """`arrival_h` of many meters that are not without supply, shape (n,) each."""
     dark = Dark(np.zeros(2, np.int64), np.zeros(0), np.zeros(0))
     for i in range(len(ids)):
-        out[i] = arrival_h(seed, ids[i], gateway[i], day, link[i], hops[i], kind[i], params, breakdown, dark, 0)
+        out[i], _ = arrival_h(
+            seed, ids[i], gateway[i], day, link[i], hops[i], kind[i], params, breakdown, dark, 0, False
+        )

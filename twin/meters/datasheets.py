@@ -78,10 +78,9 @@ class Metrology(_Replaceable):
 
 
 class Register(_Part):
-    """Last digit and length: `twin.meters.register`."""
+    """Last digit: `twin.meters.register`."""
 
     resolution_wh: _Count
-    rollover_kwh: _Count
 
 
 class Clock(_Replaceable):

@@ -18,6 +18,8 @@ from twin.streams import Stream, gamma, key64, normal, uniform
 watch_compilation()
 
 YEAR_DAYS = 365.25
+OLDEST_YEARS = 60.0
+"""Age up to which `highest_rates` hold."""
 
 
 class FailureParams(NamedTuple):
@@ -54,6 +56,36 @@ def fails_within(
 def fails_on(seed: int, consumer: int, day: int, probability: float) -> bool:
     """Does a meter fail on a day (days since 2000-01-01)?"""
     return uniform(key64(seed, Stream.METER_FAILURE, consumer), day) < probability
+
+
+@nb.njit(error_model="numpy")
+def highest_rates(params: FailureParams) -> NDArray[np.float64]:
+    """Failures a year that no meter younger than `OLDEST_YEARS` passes, by type, at frailty and stress of 1.
+
+    Each part at its highest, the infants' when new and the worn-out's when oldest; infinite where wear-out begins with
+    its highest rate.
+    """
+    out = np.empty(len(params.wear_shape))
+    for k in range(len(out)):
+        shape, scale = params.wear_shape[k], params.wear_years[k]
+        worn = shape / scale * (OLDEST_YEARS / scale) ** (shape - 1.0) if shape >= 1.0 else np.inf
+        out[k] = params.infant_share[k] / params.infant_years[k] + params.random_per_year[k] + worn
+    return out
+
+
+@nb.njit(error_model="numpy")
+def fails_today(
+    seed: int, consumer: int, day: int, age_years: float, frailty: float, stress: float, kind: int,
+    params: FailureParams, highest_per_year: float,
+) -> bool:  # fmt: skip
+    """`fails_on` with the chance of `fails_within` a day, which is worked out only where the draw is near it.
+
+    ``1 - exp(-x) <= x``, and ``highest_per_year`` bounds the rate in x.
+    """
+    u = uniform(key64(seed, Stream.METER_FAILURE, consumer), day)
+    if age_years < OLDEST_YEARS - 1.0 and u >= frailty * stress * highest_per_year / YEAR_DAYS:
+        return False
+    return u < fails_within(age_years, age_years + 1.0 / YEAR_DAYS, frailty, stress, kind, params)
 
 
 @nb.njit(error_model="numpy")

@@ -26,8 +26,16 @@ from twin.meters.clock import (
     shift_zones,
     synchronised,
 )
-from twin.meters.communication import Breakdown, CommunicationParams, Dark, arrival_h, dark_h, never_dark
-from twin.meters.failure import YEAR_DAYS, FailureParams, fails_on, fails_within, repair_days
+from twin.meters.communication import Breakdown, CommunicationParams, Dark, arrival_h, dark_h, is_steady, never_dark
+from twin.meters.failure import (
+    YEAR_DAYS,
+    FailureParams,
+    fails_on,
+    fails_today,
+    fails_within,
+    highest_rates,
+    repair_days,
+)
 from twin.meters.memory import fetched
 from twin.meters.metrology import AGEING, GAIN, LOW_LOAD, PHASE, TEMPERATURE, MetrologyParams, recorded_kwh
 from twin.meters.register import shown_wh
@@ -169,6 +177,7 @@ def advance_fleet(
 ) -> None:  # fmt: skip
     """A day passes: meters fail or are swapped, clocks drift and are set, profiles come in and are fetched."""
     chances = rates = 0
+    highest, asked, steady = highest_rates(params.failure), (-1, -1), False
     for i in range(len(fleet.ids)):
         k = fleet.kind[i]
         chance_at, rate_at = chances, rates
@@ -182,10 +191,12 @@ def advance_fleet(
             continue
         age = (today.day - state.installed_day[i]) / YEAR_DAYS
         if given.has_chance[k]:
-            chance = given.chance[chance_at]
+            fails = fails_on(today.seed, fleet.ids[i], today.day, given.chance[chance_at])
         else:
-            chance = fails_within(age, age + 1.0 / YEAR_DAYS, fleet.frailty[i], today.stress, k, params.failure)
-        if fails_on(today.seed, fleet.ids[i], today.day, chance):
+            fails = fails_today(
+                today.seed, fleet.ids[i], today.day, age, fleet.frailty[i], today.stress, k, params.failure, highest[k]
+            )
+        if fails:
             out.failed[i] = True
             wait = repair_days(today.seed, fleet.ids[i], today.day, k, params.failure)
             state.swap_day[i] = today.day + 1 + int(min(wait, 1e6))
@@ -196,10 +207,16 @@ def advance_fleet(
             ppm = given.ppm[rate_at]
         else:
             ppm = _rate_ppm(i, k, fleet, params.clock, today.square_k2[place.district[i]], age)
-        _communicate(i, k, ppm, age, fleet, state, params, place, today, cuts, out)
+        if asked != (fleet.gateway[i], k):  # neighbours share it
+            asked = (fleet.gateway[i], k)
+            steady = is_steady(
+                today.seed, place.gateway_id[fleet.gateway[i]], today.day + 1,
+                params.communication.gateway_mtbf_days[k], params.communication.gateway_mttr_h[k], today.breakdown,
+            )  # fmt: skip
+        _communicate(i, k, ppm, age, steady, fleet, state, params, place, today, cuts, out)
 
 
-@nb.njit(error_model="numpy")
+@nb.njit(inline="always", error_model="numpy")
 def _rate_ppm(i: int, k: int, fleet: Fleet, clock: ClockParams, square_k2: float, age: float) -> float:
     return rate_ppm(
         fleet.crystal_ppm[i], clock.parabola_ppm_per_k2[k], clock.residual_frac[k], square_k2,
@@ -207,10 +224,10 @@ def _rate_ppm(i: int, k: int, fleet: Fleet, clock: ClockParams, square_k2: float
     )  # fmt: skip
 
 
-@nb.njit(error_model="numpy")
+@nb.njit(inline="always", error_model="numpy")
 def _communicate(
-    i: int, k: int, ppm: float, age: float, fleet: Fleet, state: FleetState, params: FleetParams, place: Places,
-    today: DayContext, cuts: PowerCuts, out: DayOut,
+    i: int, k: int, ppm: float, age: float, steady: bool, fleet: Fleet, state: FleetState, params: FleetParams,
+    place: Places, today: DayContext, cuts: PowerCuts, out: DayOut,
 ) -> None:  # fmt: skip
     clock, dt, gateway = params.clock, place.dt[i], place.gateway_id[fleet.gateway[i]]
     off_s, alive = 0.0, True
@@ -219,16 +236,10 @@ def _communicate(
         life = battery_life_years(today.seed, fleet.ids[i], clock.battery_years[k], clock.battery_log_sd[k])
         alive = battery_alive(age, cuts.off_h[dt] / YEAR_H, life, clock.battery_off_years[k])
     offset = advanced(state.clock_s[i], ppm, DAY_S, off_s, alive)
-    arrived = arrival_h(
+    arrived, out.delayed[i] = arrival_h(
         today.seed, fleet.ids[i], gateway, today.day + 1, fleet.link[i], fleet.hops[i], k, params.communication,
-        today.breakdown, cuts.tomorrow, dt,
+        today.breakdown, cuts.tomorrow, dt, steady,
     )  # fmt: skip
-    if cuts.tomorrow.ptr[dt] < cuts.tomorrow.ptr[dt + 1]:
-        bright = arrival_h(
-            today.seed, fleet.ids[i], gateway, today.day + 1, fleet.link[i], fleet.hops[i], k, params.communication,
-            today.breakdown, cuts.tomorrow, len(cuts.tomorrow.ptr) - 2,
-        )  # fmt: skip
-        out.delayed[i] = arrived > bright
     out.arrival_h[i] = arrived
     got, lost, waiting = fetched(int(state.waiting[i]), int(params.depth_days[k]), np.isfinite(arrived))
     out.fetched[i], out.lost[i], state.waiting[i] = got, lost, min(waiting, 65535)

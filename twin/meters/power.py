@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from twin.kernels import watch_compilation
 from twin.meters.communication import (
     DAY_H,
-    Breakdown,
     CommunicationParams,
     Dark,
     dark_h,
     gateway_up,
+    is_steady,
     joined_h,
     minute_of,
     one_shot,
@@ -85,61 +85,74 @@ def count_power(
     dark: Dark, meters: Behind, ptr: NDArray[np.int64], at_once: NDArray[np.int64], counts: NDArray[np.float64],
 ) -> None:  # fmt: skip
     """Add up `POWER` of a day, shape (n_feeders + 1, len(POWER)); ``ptr`` and ``at_once`` from `dark_at_once`."""
+    asked, steady = (-1, -1), False
     for i in range(len(fleet.ids)):
         if fleet.hops[i] == 0 or state.swap_day[i] > today.day:
             continue
-        dt, row = place.dt[i], counts[place.feeder[i]]
-        row[METERS] += 1
+        dt, row = place.dt[i], place.feeder[i]
+        counts[row, METERS] += 1
         if dark.ptr[dt] == dark.ptr[dt + 1]:
             continue
-        row[DARK_H] += dark_h(dark, dt)
+        counts[row, DARK_H] += dark_h(dark, dt)
+        k = fleet.kind[i]
+        link = one_shot(fleet.link[i], fleet.hops[i], params.sends[k])
+        if asked != (fleet.gateway[i], k):  # neighbours share it
+            asked = (fleet.gateway[i], k)
+            steady = is_steady(
+                today.seed, place.gateway_id[fleet.gateway[i]], today.day, params.gateway_mtbf_days[k],
+                params.gateway_mttr_h[k], today.breakdown,
+            )  # fmt: skip
         for j in range(dark.ptr[dt], dark.ptr[dt + 1]):
             if 0.0 <= dark.from_h[j] < DAY_H:
-                row[FAILURES] += 1
+                counts[row, FAILURES] += 1
                 slot = meters.ptr[dt]
                 while meters.gateway[slot] != fleet.gateway[i]:
                     slot += 1
                 n = at_once[ptr[j] + slot - meters.ptr[dt]]
-                _gasp(i, j, n, meters.total[fleet.gateway[i]], fleet, place, gasp, params, today, dark, row)
+                total = meters.total[fleet.gateway[i]]
+                _gasp(i, j, n, total, link, steady, fleet, place, gasp, params, today, dark, counts)
             if 0.0 <= dark.until_h[j] < DAY_H:
-                row[RESTORED] += 1
-                _breathe(i, j, fleet, place, params, today, dark, row)
+                counts[row, RESTORED] += 1
+                _breathe(i, j, link, steady, fleet, place, params, today, dark, counts)
 
 
-@nb.njit(error_model="numpy")
+@nb.njit(inline="always", error_model="numpy")
 def _gasp(
-    i: int, j: int, at_once: int, total: int, fleet: Fleet, place: Places, gasp: GaspParams,
-    params: CommunicationParams, today: DayContext, dark: Dark, row: NDArray[np.float64],
+    i: int, j: int, at_once: int, total: int, link: float, steady: bool, fleet: Fleet, place: Places, gasp: GaspParams,
+    params: CommunicationParams, today: DayContext, dark: Dark, counts: NDArray[np.float64],
 ) -> None:  # fmt: skip
-    k = fleet.kind[i]
+    k, row = fleet.kind[i], place.feeder[i]
     if gasp.window_s[k] == 0.0:
         return
-    row[SENT] += 1
+    counts[row, SENT] += 1
     powered = 1.0 - at_once / total
     chance = delivery(gasp.hold[k], gasp.frame_s[k], gasp.sends[k], gasp.window_s[k], at_once, powered, fleet.hops[i])
-    chance *= one_shot(fleet.link[i], fleet.hops[i], params.sends[k])
-    if _is_up(i, dark.from_h[j], k, fleet, place, params, today.seed, today.day, today.breakdown):
-        row[ARRIVED] += arrives(today.seed, fleet.ids[i], minute_of(today.day, dark.from_h[j]), chance)
+    chance *= link
+    if _is_up(i, dark.from_h[j], k, steady, fleet, place, params, today):
+        counts[row, ARRIVED] += arrives(today.seed, fleet.ids[i], minute_of(today.day, dark.from_h[j]), chance)
 
 
-@nb.njit(error_model="numpy")
+@nb.njit(inline="always", error_model="numpy")
 def _breathe(
-    i: int, j: int, fleet: Fleet, place: Places, params: CommunicationParams, today: DayContext, dark: Dark,
-    row: NDArray[np.float64],
+    i: int, j: int, link: float, steady: bool, fleet: Fleet, place: Places, params: CommunicationParams,
+    today: DayContext, dark: Dark, counts: NDArray[np.float64],
 ) -> None:  # fmt: skip
-    k = fleet.kind[i]
+    k, row = fleet.kind[i], place.feeder[i]
     joined = joined_h(today.seed, fleet.ids[i], today.day, dark.until_h[j], fleet.hops[i], k, params)
-    row[JOINING_H] += joined - dark.until_h[j]
+    counts[row, JOINING_H] += joined - dark.until_h[j]
     u = uniform(key64(today.seed, Stream.METER_BREATH, fleet.ids[i]), minute_of(today.day, dark.until_h[j]))
-    if u < one_shot(fleet.link[i], fleet.hops[i], params.sends[k]):
-        up = _is_up(i, joined, k, fleet, place, params, today.seed, today.day, today.breakdown)
-        row[BREATHS] += up
+    if u < link:
+        up = _is_up(i, joined, k, steady, fleet, place, params, today)
+        counts[row, BREATHS] += up
 
 
-@nb.njit(error_model="numpy")
+@nb.njit(inline="always", error_model="numpy")
 def _is_up(
-    i: int, hour: float, k: int, fleet: Fleet, place: Places, params: CommunicationParams, seed: int, day: int,
-    breakdown: Breakdown,
+    i: int, hour: float, k: int, steady: bool, fleet: Fleet, place: Places, params: CommunicationParams,
+    today: DayContext,
 ) -> bool:  # fmt: skip
-    gateway, hours = place.gateway_id[fleet.gateway[i]], DAY_H * day + hour
-    return gateway_up(seed, gateway, hours, params.gateway_mtbf_days[k], params.gateway_mttr_h[k], breakdown)
+    if steady and hour < DAY_H:
+        return True
+    gateway, hours = place.gateway_id[fleet.gateway[i]], DAY_H * today.day + hour
+    mtbf_days, mttr_h = params.gateway_mtbf_days[k], params.gateway_mttr_h[k]
+    return gateway_up(today.seed, gateway, hours, mtbf_days, mttr_h, today.breakdown)

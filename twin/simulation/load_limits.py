@@ -160,6 +160,10 @@ class LoadLimits:
             kept = (state.mode != CLOSED) | (state.tries > 0) | (state.overloaded > 0) | (state.above_s > 0.0)
             self.held[arm] = Held(rows[kept], LimiterState._make(column[kept] for column in state))
 
+    def columns(self) -> list[NDArray[np.generic]]:
+        """Everything that is held."""
+        return [column for held in self.held for column in (held.rows, *held.state)]
+
     def arrays(self) -> NDArray[np.float64]:
         """For a checkpoint, shape (n_arms, n, 5)."""
         out = np.zeros((self.n_arms, len(self.devices.fleet.ids), len(LimiterState._fields)))

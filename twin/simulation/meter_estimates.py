@@ -105,6 +105,10 @@ class Estimates:
         group = devices.place.feeder.astype(np.int64) * categories + category
         return group, (len(devices.population.feeders) + 1) * categories
 
+    def columns(self) -> list[NDArray[np.generic]]:
+        """Everything that is held."""
+        return [self.unread.rows, self.unread.since, self.unread.kwh, *self.carried]
+
     def hold(self, day: int, is_read: NDArray[np.bool_], registers: NDArray[np.float64]) -> None:
         """Keep the registers of meters whose ``day`` is not read, as they stood before it; forget those of the read."""
         now, before = np.flatnonzero(~is_read), self.unread

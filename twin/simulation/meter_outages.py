@@ -61,6 +61,8 @@ class MeterOutages:
         self.n_places = devices.population.n_dts + 1
         self.off_h = np.zeros(self.n_places)
         """Time without supply since the run began, by DT. [h]"""
+        self._next: tuple[dt.date, Dark] | None = None
+        """Tomorrow, which the day before asked about already."""
         self._gasp = devices.types.params(GaspParams, "last_gasp")
         fleet, place = devices.fleet, devices.place
         with_module = fleet.hops > 0
@@ -75,8 +77,10 @@ class MeterOutages:
 
     def cuts(self, date: dt.date) -> PowerCuts:
         """A day, and the one after it, on which its profiles come in."""
-        today = self.dark(date)
-        return PowerCuts(today, self.dark(date + dt.timedelta(days=1)), self.off_h)
+        following = date + dt.timedelta(days=1)
+        today = self._next[1] if self._next is not None and self._next[0] == date else self.dark(date)
+        self._next = following, self.dark(following)
+        return PowerCuts(today, self._next[1], self.off_h)
 
     def pass_day(self, date: dt.date, cuts: PowerCuts, delayed: NDArray[np.bool_]) -> PowerDay:
         """Count what meters sent on a day that has passed; the hours without supply go on the batteries' account."""
@@ -90,6 +94,10 @@ class MeterOutages:
         self.off_h += hours_dark(cuts.today)
         late = np.bincount(devices.place.feeder[delayed], minlength=len(counts))
         return PowerDay(date, cuts.today, counts, late)
+
+    def columns(self) -> list[NDArray[np.generic]]:
+        """Everything that is held."""
+        return [self.off_h, *self._behind]
 
     def arrays(self) -> NDArray[np.float64]:
         """For a checkpoint, by meter: shape (1, n, 1). [h]"""
