@@ -74,15 +74,16 @@ def test_joining_delays_a_read_by_its_time_and_by_nothing_else():
     median, log_sd, hop = (getattr(PARAMS, f"join_{name}")[MESH] / unit for name, unit in
                            (("median_min", 60.0), ("log_sd", 1.0), ("hop_min", 60.0)))  # fmt: skip
     assert near_mean(np.log(joins - 2 * hop), np.log(median), log_sd), "5 min more for each hop beyond the second"
-    late = np.array(
-        [arrival_h(3, int(i), 5, DAY, link, hops, MESH, ALWAYS_UP, NO_BREAKDOWN, dark, 0, False) for i in IDS[:n]]
-    )
-    soon = np.array(
-        [
-            arrival_h(3, int(i), 5, DAY, link, hops, MESH, ALWAYS_UP, NO_BREAKDOWN, never_dark(1), 0, True)
-            for i in IDS[:n]
-        ]
-    )
+
+    def arrivals(dark, steady):
+        found = [arrival_h(3, int(i), 5, DAY, link, hops, MESH, ALWAYS_UP, NO_BREAKDOWN, dark, 0, steady)
+                 for i in IDS[:n]]  # fmt: skip
+        return np.array(found).T
+
+    late, delayed = arrivals(dark, steady=False)
+    soon, never = arrivals(never_dark(1), steady=True)
+    assert np.array_equal(delayed == 1.0, late > soon)
+    assert not never.any()
     assert np.all(late >= 2.0 + joins), "nothing comes in before a meter is in its network again"
     retry = PARAMS.retry_h[MESH]
     tries = np.ceil(np.maximum(2.0 + joins - soon, 0.0) / retry)
