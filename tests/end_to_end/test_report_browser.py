@@ -55,6 +55,9 @@ MADE = {
         sensitivity=True,
         points=tuple(f'{{"experiment.parameters.substitution_urban": {0.02 * point:.2f}}}' for point in range(1, 10)),
     ),
+    "month": Made(
+        replicates=2, days=1, atc=True, meters=True, months_complete=True, scenario={"meters": {"devices": True}}
+    ),
     "evil": Made(description=EVIL * 5, arms=("flat", EVIL, "{{7*7}}"), place=EVIL, replicates=2, failed_solves=2),
 }
 """Reports to look at: the guide's list, as far as this run folder's tables go."""
@@ -67,6 +70,7 @@ VISITS = [
     ("one-draw", 390),
     ("many-draws", 1280),
     ("sweep", 390),
+    ("month", 390),
     *(("two-runs", width) for width in WIDTHS),
     ("six-runs-of-all-kinds", 390),
     ("made-up-language", 390),
@@ -201,6 +205,14 @@ def test_every_figure_has_marks_of_its_kind(browser: Browser, reports: dict[str,
     page.close()
 
 
+def test_figures_of_months_and_meters_have_marks(browser: Browser, reports: dict[str, Path]) -> None:
+    page = visit(browser, reports["month"], 1280).page
+    for chart, bars in (("fig06b-chart1", 5), ("fig09b-chart1", 11), ("fig09c-chart2", 10), ("fig14c-chart1", 4)):
+        assert page.locator(f"#{chart} .barlayer .point").count() == bars, chart
+    assert page.locator("#fig14-chart1 .scatterlayer .points path").count() == 7
+    page.close()
+
+
 def test_compare_page_draws_every_run(browser: Browser, reports: dict[str, Path]) -> None:
     page = visit(browser, reports["two-runs"], 1280).page
     assert (
@@ -285,7 +297,7 @@ PAPER_PX = 680
 """Width of the text on A4 with margins of 15 mm."""
 
 
-@pytest.mark.parametrize("name", ["quickstart", "many-arms"])
+@pytest.mark.parametrize("name", ["quickstart", "many-arms", "month"])
 def test_nothing_is_wider_than_the_paper(browser: Browser, reports: dict[str, Path], name: str) -> None:
     """What is wider makes the browser shrink every page, below the least size of text."""
     page = visit(browser, reports[name], PAPER_PX).page
