@@ -42,11 +42,17 @@ def predicted_numbers(
     case_days = cases * len(scenario.dates)
     steps = consumers * case_days * scenario.steps
     per_shard = consumers * rates["build_ns_per_consumer"] + steps * rates["ns_per_consumer_step"] / n_fleets
+    if scenario.meters.devices:
+        per_shard += steps * rates["meter_ns_per_consumer_step"] / n_fleets
     is_own = scenario.grid.is_own
     once = rates["own_once_s" if is_own else "once_s"] + rates["once_s_per_case"] * cases
     above_s = 0.0 if is_own else rates["upper_s_per_case_day"] * case_days
     memory = rates["process_bytes"] * (n_shards * n_fleets + 1)
     memory += n_fleets * consumers * (rates["bytes_per_consumer"] + rates["state_bytes_per_arm"] * arms)
+    if scenario.meters.devices:
+        switched = arms * rates["relay_bytes"] if scenario.meters.commands else 0.0
+        registers = rates["register_bytes"] * tariff_zones(scenario).n_zones * (arms + 1)
+        memory += n_fleets * consumers * (rates["meter_bytes"] + registers + switched)
     return {
         "consumers": consumers,
         "consumer_steps": steps,
@@ -79,8 +85,26 @@ def _rows(scenario: Scenario, state: StateGrid, selection: Selection, worlds: in
     }
     if scenario.grid.is_own:
         del rows["grid_substations"]
+    if scenario.meters.devices:
+        rows |= _meter_rows(scenario, rows, float(simulated.sum()), days)
     always = ("grid_substations",)
     return {table: number for table, number in rows.items() if table in always or scenario.output.wants(table)}
+
+
+def _meter_rows(scenario: Scenario, rows: dict[str, float], feeders: float, case_days: int) -> dict[str, float]:
+    """Rows of the tables of meters as devices; what load limits and commands add is left out."""
+    rates = {name: entry["value"] for name, entry in read_yaml("rates").items()}
+    dt_days = rows["transformers"]
+    return {
+        "meter_balance": dt_days,
+        "dt_meters": dt_days * float(read_yaml("meter_fleet")["dt_meter_share"]["value"]),
+        "feeder_meters": feeders * case_days,
+        "meter_reads": feeders * case_days * rates["meter_types_per_feeder"],
+        "meter_power": feeders * case_days if scenario.outages is not None else 0.0,
+        "meter_days": rows["readings"] / scenario.steps,
+        "meter_events": rows["consumers"] * case_days * rates["meter_events_per_day"],
+        "estimates": rows["bills"] * rates["estimated_share"],
+    }
 
 
 def measured_numbers(manifest: Manifest, commits: list[Commit]) -> dict[str, float]:
