@@ -18,7 +18,9 @@ from rich.console import Console
 
 from twin import __version__
 from twin.analysis import analyse
+from twin.analysis.design import read_experiment
 from twin.analysis.left_out import left_out
+from twin.analysis.sensitivity import middle_point
 from twin.calibrated import using
 from twin.cluster.backend import Workplace, workplace
 from twin.errors import FencedError, RunInterrupted, StorageError, TwinError
@@ -297,17 +299,37 @@ def _closing_text(out: str, report: Path | None, manifest: Manifest, wall_s: flo
 
 
 def headline(run: Run) -> list[str]:
-    """One line per arm: what it does to the evening peak of the state, or of a network of the user's."""
-    where = "outcome = 'evening_peak' AND area = 'state' AND \"group\" = 'all' AND kind <> 'sampling'"
+    """One line per arm: what it does to the evening peak of the state, or of a network of the user's.
+
+    With one replicate the sampling error is all that is known of it.
+    """
+    where = "outcome = 'evening_peak' AND area = 'state' AND \"group\" = 'all'"
     rows = run.table("effects", where=where).to_pylist()
-    lines = []
+    wider = {row["arm"] for row in rows if row["kind"] != "sampling"}
+    words, lines = _labels(run), []
     for row in rows:
+        if row["kind"] == "sampling" and row["arm"] in wider:
+            continue
         share = 100.0 * row["value"] / row["reference"]
         unit, scale = ("MW", 1.0) if abs(row["reference"]) >= 1.0 else ("kW", KW_PER_MW)
         value, low, high = (None if row[name] is None else row[name] * scale for name in ("value", "low", "high"))
         spread = f" ({low:+.1f} to {high:+.1f} {unit}, {row['kind']})" if low is not None else ""
-        lines.append(f"{row['arm']}: evening peak {value:+.1f} {unit} ({share:+.2f} %){spread}")
+        lines.append(f"{words[row['arm']]}: evening peak {value:+.1f} {unit} ({share:+.2f} %){spread}")
     return lines
+
+
+def _labels(run: Run) -> dict[str, str]:
+    """Names of arms in result tables for people: of a sweep's point, what it moves."""
+    experiment = read_experiment(run)
+    points = [json.loads(point) for point in experiment.points]
+    centre = middle_point(points) if run.scenario.get("sweep_design") == "one_at_a_time" else {}
+    found = {}
+    for place, point in enumerate(points):
+        moved = {path: value for path, value in point.items() if path not in centre or value != centre[path]}
+        words = ", ".join(f"{path.rpartition('.')[2]} {value}" for path, value in moved.items())
+        for arm, name in enumerate(experiment.arms):
+            found[experiment.label(place, arm)] = f"{name} at {words or 'the middle'}" if point else name
+    return found
 
 
 def predict(scenario: Scenario, shards: int | None = None, fleets: int | None = None) -> dict[str, str]:

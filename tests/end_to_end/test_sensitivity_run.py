@@ -6,6 +6,7 @@ import pytest
 
 from tests.runs import ROOT, run_local
 from twin.datapack import uncertain_parameters
+from twin.runner import headline
 from twin.scenario import load_scenario
 
 SCENARIO = ROOT / "scenarios" / "sensitivity.yaml"
@@ -42,6 +43,11 @@ def test_the_tornado_of_a_run(tmp_path):
     assert ends[RURAL] == pytest.approx((change[0.05, 0.0], change[0.05, 0.04]), abs=1e-9)
     for low, high in ends.values():
         assert high < low <= 0.0  # whoever answers prices more cuts the dear hours more
+    said = headline(run)
+    moved = ("substitution_shop 0.0", "substitution_shop 0.3", "the middle")
+    moved += ("substitution_rural_home 0.0", "substitution_rural_home 0.04")
+    assert {line.partition(":")[0] for line in said} == {f"shaped at {words}" for words in moved}
+    assert all("sampling)" in line for line in said)  # one replicate
     page = run.storage.read_bytes("report.html").decode()
     widest = max(ends, key=lambda path: abs(ends[path][1] - ends[path][0]))
     name = {SHOP: "substitution elasticity of shops", RURAL: "substitution elasticity of rural homes"}[widest]

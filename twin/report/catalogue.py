@@ -97,9 +97,9 @@ def wrapped(text: str, width: int) -> list[str]:
     return lines or [""]
 
 
-def wrapped_label(text: str, width: int = 18) -> str:
-    """A row label of a chart, wrapped and escaped (two lines at most)."""
+def wrapped_label(text: str, width: int = 18, most: int = 2) -> str:
+    """A row label of a chart, wrapped and escaped (``most`` lines at most)."""
     lines = wrapped(text, width)
-    if len(lines) > 2:
-        lines = [lines[0], lines[1][: width - 1] + "\u2026"]
+    if len(lines) > most:
+        lines = [*lines[: most - 1], lines[most - 1][: width - 1] + "\u2026"]
     return "<br>".join(chart_label(line) for line in lines)

@@ -16,7 +16,7 @@ from twin.report.facts import Facts, literal
 from twin.report.figures import base
 from twin.units import INR_PER_CRORE
 
-ROW_PX = 36
+ROW_PX, NARROW_ROW_PX = 36, 54
 MOST_ROWS, MOST_FURTHER_ROWS = 12, 5
 FURTHER = ("purchase_cost", "revenue", "energy_saved")
 """Outcomes that follow the one the report leads with, as far as the run has them."""
@@ -140,9 +140,9 @@ def _chart(facts: Facts, one: Tornado, most: int) -> base.Chart:
             side, shift = ("right", -4) if name == lower else ("left", 4)
             text = f"{_value(value)} ({_setting(start)})"
             notes.append(base.note(text, value, place, xanchor=side, xshift=shift, bgcolor="rgba(255,255,255,0.8)"))
-    labels = _labels(facts, rows, 19)
+    labels = _labels(facts, rows, 27, 2)
     look = base.layout(
-        (140, 12, 8, 44),
+        (182, 12, 8, 44),
         barmode="overlay",
         xaxis=base.axis(facts.t.text("fig10.axis", unit=one.unit), range=[low, high], nticks=6),
         yaxis=base.axis(
@@ -155,18 +155,17 @@ def _chart(facts: Facts, one: Tornado, most: int) -> base.Chart:
         annotations=notes,
     )
     height = len(rows) * ROW_PX + 64
-    room = (high - low) * 0.2
+    room = (high - low) * 0.35  # labels of the ends, which a narrow chart must hold too
     narrow = {
         "margin": look["margin"] | {"l": 104},
         "xaxis": look["xaxis"] | {"nticks": 4, "range": [low - room, high + room]},
-        "yaxis": look["yaxis"] | {"ticktext": _labels(facts, rows, 14)},
+        "yaxis": look["yaxis"] | {"ticktext": _labels(facts, rows, 16, 4)},
     }
     caption = facts.t.text("fig10.chart", outcome=facts.t.name("outcome", one.outcome), unit=one.unit)
-    return base.Chart(data, look, height, narrow, height, caption)
+    return base.Chart(data, look, height, narrow, len(rows) * NARROW_ROW_PX + 64, caption)
 
 
-def _labels(facts: Facts, rows: Sequence[Row], width: int) -> list[str]:
-    return [
-        wrapped_label(facts.parameter_name(row["parameter"]) + ("*" if row["confidence"] == "assumed" else ""), width)
-        for row in rows
-    ]
+def _labels(facts: Facts, rows: Sequence[Row], width: int, most: int) -> list[str]:
+    stars = ["*" if row["confidence"] == "assumed" else "" for row in rows]
+    names = [facts.parameter_name(row["parameter"]) + star for row, star in zip(rows, stars, strict=True)]
+    return [wrapped_label(name, width, most) for name in names]
