@@ -13,6 +13,7 @@ from tests.runs import TINY
 from tests.unit.test_meter_devices import population
 from twin.errors import ScenarioError
 from twin.meters.load_limit import OVERLOAD, OVERLOAD_ENDED
+from twin.meters.relay import HEALTHY, STUCK_OPEN, WELDED
 from twin.scenario import load_scenario
 from twin.simulation.block import BlockSolver, BlockState
 from twin.simulation.border import WIDE_LIMIT_PU
@@ -156,7 +157,8 @@ def test_overloads_are_logged_with_code_and_restored_in_pairs(limited):
             open_since[row["consumer_id"]] = 1 - begun
         seen += len(rows)
     assert seen > 40
-    held = {int(made.devices.fleet.ids[row]) for row in made.limits.held[0].rows}
+    failed = np.flatnonzero(made.devices.state.swap_day > made.devices.context(DATE).day)  # a new meter forgets
+    held = set(made.devices.fleet.ids[np.union1d(made.limits.held[0].rows, failed)].tolist())
     assert {consumer for consumer, begun in open_since.items() if begun} <= held, "the others are open till tomorrow"
 
 
@@ -179,9 +181,33 @@ def test_neither_the_cut_into_shards_nor_a_checkpoint_changes_anything(limited):
     assert np.array_equal(part.limits.arrays()[:, lv], whole.limits.arrays()[:, rows])
     saved = whole.limits.arrays()
     assert saved.any()
-    again = LoadLimits(whole.devices, whole.meters.plan.scenario.meters.load_limit, N_ARMS)
+    again = LoadLimits(whole.devices, whole.meters.plan.scenario.meters.load_limit, whole.devices.relays)
     again.restore(saved)
     assert np.array_equal(again.arrays(), saved)
+
+
+def test_switches_wear_by_it_welded_ones_cut_nobody_and_stuck_ones_stay_open():
+    made = town(1, LOW)
+    made.solve()
+    relays, day = made.limits.relays, made.block.limits
+    first = made.limits.table(0, 0, day).to_pylist()
+    row_of = {int(i): row for row, i in enumerate(made.devices.fleet.ids)}
+    rows = np.array([row_of[one["consumer_id"]] for one in first])
+    opened = np.array([one["openings"] for one in first])
+    made.commit()
+    healthy = relays.state.health[0, rows] == HEALTHY
+    assert np.array_equal(relays.state.cycles[0, rows][healthy], 2 * opened[healthy]), "each opening is two operations"
+    assert relays.state.cycles[0].sum() <= 2 * opened.sum()
+    welded, stuck = rows[:20], rows[20:40]
+    relays.state.health[0, welded], relays.state.health[0, stuck] = WELDED, STUCK_OPEN
+    made.next_day()
+    made.solve()
+    later = {row_of[one["consumer_id"]]: one for one in made.limits.table(0, 0, made.block.limits).to_pylist()}
+    assert not later.keys() & set(welded.tolist()), "load flows through a welded switch"
+    assert all(later[row]["open_min"] == 1440 and later[row]["openings"] == 0 for row in stuck.tolist())
+    assert not made.block.arms[0].consumer_kwh[stuck].any()
+    assert np.all(made.block.arms[0].consumer_kwh[welded].sum(axis=1) > 0)
+    assert np.all(made.block.arms[1].consumer_kwh[stuck].sum(axis=1) > 0), "switches are a state by arm"
 
 
 def test_without_anybody_near_a_limit_nothing_is_held(free):

@@ -18,6 +18,7 @@ from twin.meters.relay import (
     RelayState,
     fault_probability,
     operate,
+    wear,
 )
 
 KIND = catalogue().names.index("genus.single_phase")
@@ -66,6 +67,24 @@ def test_a_broken_switch_never_moves_again():
     assert order(state, OPEN, ids=IDS[:3]).tolist() == [True, False, True]
     assert order(state, CLOSED, ids=IDS[:3]).tolist() == [True, True, False]
     assert state.cycles.tolist() == [2, 0, 0]
+
+
+def test_switches_that_chatter_break_as_often_as_their_operations_say():
+    """3,000 operations, 19 days of the facts' constant overload."""
+    params = RELAY._replace(fault_probability=np.full(len(catalogue()), 5e-5))
+    ids, n = IDS[:20_000], 3000
+    state, kind = switches(len(ids)), np.full(len(ids), KIND, np.uint8)
+    wear(7, ids, kind, np.full(len(ids), n), params, state)
+    chance = 1 - np.prod([1 - fault_probability(5e-5, c, 3000.0) for c in range(n)])
+    assert near_share(np.sum(state.health != HEALTHY), len(ids), chance)
+    assert np.all(state.cycles[state.health == HEALTHY] == n)
+    assert np.all(state.cycles[state.health != HEALTHY] <= n)
+    assert np.array_equal(state.position == OPEN, state.health == STUCK_OPEN)
+    one, two = switches(len(ids)), switches(len(ids))
+    wear(7, ids, kind, np.full(len(ids), 2), params, one)
+    order(two, OPEN, params, ids)
+    order(two, CLOSED, params, ids)
+    assert np.array_equal(one.health, two.health), "whoever moves it"
 
 
 def test_closing_onto_overload_welds_some():

@@ -79,3 +79,24 @@ def operate(
                 if wanted[i] == CLOSED and overloaded[i] and uniform(key, n + 2) < params.weld_on_overload[k]:
                     state.health[i] = WELDED
         done[i] = state.position[i] == wanted[i]
+
+
+@nb.njit(cache=True, error_model="numpy")
+def wear(
+    seed: int, ids: NDArray[np.int64], kind: NDArray[np.uint8], operations: NDArray[np.int64], params: RelayParams,
+    state: RelayState,
+) -> None:  # fmt: skip
+    """Let switches operate some times by themselves, shape (n,), and end where they stood if none of it breaks them.
+
+    The draws are those of `operate`, so that it does not matter who made a switch move.
+    """
+    for i in range(len(ids)):
+        k, key = kind[i], key64(seed, Stream.METER_RELAY, ids[i])
+        for _ in range(operations[i]):
+            if state.health[i] != HEALTHY:
+                break
+            n = 3 * int(state.cycles[i])
+            state.cycles[i] += 1
+            if uniform(key, n) < fault_probability(params.fault_probability[k], n / 3.0, params.wear_cycles[k]):
+                state.health[i] = WELDED if uniform(key, n + 1) < params.weld_share[k] else STUCK_OPEN
+                state.position[i] = CLOSED if state.health[i] == WELDED else OPEN

@@ -35,6 +35,7 @@ from twin.meters.load_limit import (
     limit_load,
     room,
 )
+from twin.meters.relay import HEALTHY, STUCK_OPEN
 from twin.results.schema import arrow_schema
 from twin.scenario.names import category_names
 from twin.simulation.switching import Unserved
@@ -42,8 +43,11 @@ from twin.simulation.switching import Unserved
 if TYPE_CHECKING:
     from twin.scenario.meters import LoadLimit
     from twin.simulation.meter_devices import MeterDevices
+    from twin.simulation.relays import Relays
 
 MINUTES = 60.0
+OPERATIONS = 2
+"""Of a switch for each opening: it closes again."""
 
 
 @dataclass
@@ -101,22 +105,26 @@ class LimitDay:
         cut_load(kw, cut.rows, cut.day.open_share)
 
     def _settle(self, arm: int, rows: slice, kw: NDArray[np.float32], steps: int) -> Cut:
-        limit_kw = np.where(self.works[rows], self.limits.limit_kw(rows), np.inf)
+        health, set_kw = self.limits.relays.state.health[arm, rows], self.limits.limit_kw(rows)
+        limit_kw = np.where(self.works[rows] & (health == HEALTHY), set_kw, np.inf)
+        stuck = (health == STUCK_OPEN) & np.isfinite(set_kw)
         near = np.empty(len(limit_kw), np.bool_)
         above_limit(kw, steps, limit_kw, near)
         held, before = self.limits.held[arm].inside(rows.start, rows.stop)
         near[held] = True
-        near &= np.isfinite(limit_kw)  # a new meter, or one that has failed, forgets
-        mine = np.flatnonzero(near)
+        near &= np.isfinite(set_kw) & self.works[rows]  # a new meter, or one that has failed, forgets
+        mine = np.flatnonzero(near | stuck)
         state, day = idle(len(mine)), room(len(mine), steps)
         _, at, of = np.intersect1d(mine, held, assume_unique=True, return_indices=True)
         for name, known in before._asdict().items():
             getattr(state, name)[at] = known[of]
+        state.mode[health[mine] != HEALTHY] = CLOSED  # it measures on, but moves nothing
         kind = self.limits.devices.fleet.kind[rows][mine]
         step_s = DAY_S / steps
         limit_load(kw, mine, limit_kw[mine], kind, step_s, self.limits.params, state, day)
+        day.open_share[stuck[mine]] = 1.0
         kept = (kw[mine, :steps].astype(np.float64) * day.open_share).sum(axis=1) * 24.0 / steps
-        return Cut(rows.start, mine, limit_kw[mine], state, day, kept)
+        return Cut(rows.start, mine, set_kw[mine], state, day, kept)
 
     def parts(self, arm: int) -> list[Cut]:
         """Everything settled under an arm, rising rows."""
@@ -126,8 +134,8 @@ class LimitDay:
 class LoadLimits:
     """The limits that a scenario sets for a shard's meters, and which of them are not idle."""
 
-    def __init__(self, devices: MeterDevices, setting: LoadLimit, n_arms: int) -> None:
-        self.devices = devices
+    def __init__(self, devices: MeterDevices, setting: LoadLimit, relays: Relays) -> None:
+        self.devices, self.relays = devices, relays
         given = setting.model_dump(include=set(LoadLimitParams._fields), exclude_none=True)
         own = devices.types.params(LoadLimitParams, "load_limit")
         self.limited = own.persistence_s > 0.0
@@ -136,7 +144,7 @@ class LoadLimits:
         self.multiple = default if setting.multiple is None else setting.multiple
         names = setting.categories or category_names()
         self.addressed = np.isin(np.array(category_names()), np.array(names))
-        self.n_arms = n_arms
+        self.n_arms = n_arms = len(relays.state.health)
         none = np.zeros(0, np.int64)
         self.held = [Held(none, idle(0)) for _ in range(n_arms)]
 
@@ -155,6 +163,8 @@ class LoadLimits:
         for arm in range(self.n_arms):
             parts = day.parts(arm)
             rows = np.concatenate([np.zeros(0, np.int64), *(cut.first + cut.rows for cut in parts)])
+            opened = np.concatenate([np.zeros(0, np.int64), *(cut.day.opened for cut in parts)])
+            self.relays.wear(arm, rows[opened > 0], OPERATIONS * opened[opened > 0])
             columns = zip(idle(0), *(cut.state for cut in parts), strict=True)
             state = LimiterState._make(np.concatenate(column) for column in columns)
             kept = (state.mode != CLOSED) | (state.tries > 0) | (state.overloaded > 0) | (state.above_s > 0.0)

@@ -115,11 +115,11 @@ class MeterDevices:
         self.estimates = Estimates(self, len(world.plan.arms), world.plan.zones.n_zones)
         wanted = world.plan.scenario.meters.commands
         prepaid = world.plan.scenario.meters.prepaid
-        self.relays = Relays(self, len(world.plan.arms)) if wanted or prepaid else None
+        limit = world.plan.scenario.meters.load_limit
+        self.relays = Relays(self, len(world.plan.arms)) if wanted or prepaid or limit else None
         self.commands = Commands(self, wanted, self.relays) if self.relays is not None and wanted else None
         self.outages = MeterOutages(self, world.outages) if world.outages is not None else None
-        limit = world.plan.scenario.meters.load_limit
-        self.limits = LoadLimits(self, limit, len(world.plan.arms)) if limit else None
+        self.limits = LoadLimits(self, limit, self.relays) if self.relays is not None and limit else None
 
     @property
     def resolution_wh(self) -> NDArray[np.int64]:

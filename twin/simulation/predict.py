@@ -50,7 +50,8 @@ def predicted_numbers(
     memory = rates["process_bytes"] * (n_shards * n_fleets + 1)
     memory += n_fleets * consumers * (rates["bytes_per_consumer"] + rates["state_bytes_per_arm"] * arms)
     if scenario.meters.devices:
-        switched = arms * rates["relay_bytes"] if scenario.meters.commands else 0.0
+        meters = scenario.meters
+        switched = arms * rates["relay_bytes"] if meters.commands or meters.prepaid or meters.load_limit else 0.0
         registers = rates["register_bytes"] * tariff_zones(scenario).n_zones * (arms + 1)
         memory += n_fleets * consumers * (rates["meter_bytes"] + registers + switched)
     return {

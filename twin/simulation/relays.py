@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.meters.relay import CLOSED, RelayParams, RelayState, operate
+from twin.meters.relay import CLOSED, RelayParams, RelayState, operate, wear
 
 if TYPE_CHECKING:
     from twin.simulation.meter_devices import MeterDevices
@@ -33,9 +33,19 @@ class Relays:
             np.uint64(self.devices.seed), fleet.ids[rows], fleet.kind[rows], np.full(len(rows), wanted, np.uint8),
             np.zeros(len(rows), np.bool_), self.params, state, done,
         )  # fmt: skip
+        self._put(arm, rows, state)
+        return done
+
+    def wear(self, arm: int, rows: NDArray[np.int64], operations: NDArray[np.int64]) -> None:
+        """Some meters' switches have moved by themselves some times, shape (k,) each."""
+        fleet = self.devices.fleet
+        state = RelayState._make(column[arm, rows] for column in self.state)
+        wear(np.uint64(self.devices.seed), fleet.ids[rows], fleet.kind[rows], operations, self.params, state)
+        self._put(arm, rows, state)
+
+    def _put(self, arm: int, rows: NDArray[np.int64], state: RelayState) -> None:
         self.state.position[arm, rows], self.state.health[arm, rows] = state.position, state.health
         self.state.cycles[arm, rows] = state.cycles
-        return done
 
     def arrays(self) -> NDArray[np.float64]:
         """For a checkpoint, shape (n_arms, n, 3)."""
