@@ -12,11 +12,14 @@ from tests.planning_day import planned_state
 from tests.runs import TINY
 from tests.unit.test_meter_devices import population
 from twin.errors import ScenarioError
+from twin.grid.strata import choose
 from twin.meters.load_limit import OVERLOAD, OVERLOAD_ENDED
 from twin.meters.relay import HEALTHY, STUCK_OPEN, WELDED
+from twin.results.storage import Storage
 from twin.scenario import load_scenario
 from twin.simulation.block import BlockSolver, BlockState
 from twin.simulation.border import WIDE_LIMIT_PU
+from twin.simulation.checkpoint import read_meters, write_meters
 from twin.simulation.load_limits import LoadLimits
 from twin.simulation.messages import BlockQuestion, Q
 from twin.simulation.meter_devices import DeviceDay, MeterDevices
@@ -26,6 +29,7 @@ from twin.simulation.plan import plans
 from twin.simulation.population import Population
 from twin.simulation.reading_tables import used_by_step
 from twin.simulation.replicate import open_world
+from twin.simulation.supply import Outages
 from twin.simulation.switching import Unserved
 
 DATE, STEPS, N_ARMS = dt.date(2026, 6, 9), 96, 2
@@ -66,12 +70,14 @@ class Town:
         self.block = BlockState.begin(self.block.world, self.meters, self.block.number + 1, self.solver)
 
 
-def town(n_pss: int, setting: str, skip: int = 0) -> Town:
-    people = population(planned_state(1), n_pss, skip)
-    plan = plans(
-        load_scenario(TINY, ("meters.devices=true", ALL_SMART, "time.days=2", *([setting] if setting else [])))
-    )[0]
+def town(n_pss: int, setting: str, skip: int = 0, *, outages: bool = False) -> Town:
+    overrides = ["meters.devices=true", ALL_SMART, "time.days=2", setting, "outages={}" if outages else ""]
+    plan = plans(load_scenario(TINY, tuple(filter(None, overrides))))[0]
+    state = planned_state(1)
+    people = population(state, n_pss, skip)
     world, solver = open_world(plan, 0, people), BlockSolver(people, STEPS)
+    if outages:
+        world.outages = Outages(world, state, choose(state, 0.002, 1))
     world.response.expected_day_kwh = world.expected_day_kwh(solver, DATE)
     meters = MeterState.begin(plan, np.zeros((len(people.consumers), plan.zones.n_zones)), MeterDevices(world))
     return Town(people, solver, meters, BlockState.begin(world, meters, 0, solver))
@@ -234,3 +240,26 @@ def test_settings_lie_over_the_datasheets_and_need_devices():
         load_scenario(TINY, (LOW,))
     with pytest.raises(ScenarioError, match="categor"):
         load_scenario(TINY, ("meters.devices=true", "meters.load_limit={categories: [nobody]}"))
+
+
+def test_limits_wear_and_hours_without_supply_come_back_from_storage(tmp_path):
+    """Two days of a run with interruptions, once through and once from a checkpoint between them."""
+    made, again = town(1, LOW, outages=True), town(1, LOW, outages=True)
+    made.solve()
+    made.commit()
+    ids, storage = made.people.consumers.consumer_id, Storage(str(tmp_path))
+    record = write_meters(storage, "checkpoints/one", ids, made.meters.arrays())
+    again.meters = MeterState.restore(again.meters.plan, read_meters(storage, [record], ids), again.devices)
+    days = []
+    for one in (made, again):
+        one.next_day()
+        one.solve()
+        tables = [one.limits.table(0, arm, one.block.limits) for arm in range(N_ARMS)]
+        day = one.commit()
+        sums = (day.power.counts, day.power.delayed, one.devices.outages.off_h, one.meters.recorded_kwh)
+        days.append((tables, (*sums, one.limits.relays.state.cycles)))
+    assert days[0][0] == days[1][0]
+    assert days[0][0][0].num_rows > 10
+    for once, resumed in zip(days[0][1], days[1][1], strict=True):
+        assert np.array_equal(once, resumed)
+        assert once.any()
