@@ -66,7 +66,7 @@ class Made:
     sampling: bool = True
     sensitivity: bool = False
     atc: bool = False
-    """Tables of whole billing months: atc, utility, gap."""
+    """Tables of whole billing months: atc, utility, gap, payments."""
     meters: bool = False
     """Tables of meters as devices."""
     failed_solves: int = 0
@@ -183,6 +183,7 @@ class _Tables:
             "atc": self.atc() if made.atc else [],
             "utility": self.utility() if made.atc else [],
             "gap": self.gap() if made.atc else [],
+            "payments": self.payments() if made.atc else [],
             **(self.meters() if made.meters else {}),
             "effects": self.effects(),
             "prices": self.prices(),
@@ -367,6 +368,19 @@ class _Tables:
             "meter_reads": reads, "meter_events": events, "estimates": estimates, "commands": commands,
             "meter_losses": losses,
         }  # fmt: skip
+
+    def payments(self) -> list[dict[str, Any]]:
+        """Two months of three categories: hts1 is too few, ds1 pays 90 of 100 and gets its subsidy of 100."""
+        own = {"kutir_jyoti": (100.0, 0.0), "ds1": (200.0, 90.0), "hts1": (1000.0, 1000.0)}
+        return [
+            {"arm": arm, "area": area, "category": category, "month": date(2026, month, 1), "consumers": 100.0,
+             "billed_inr": 1e7 * billed, "due_inr": 1e7 * max(billed - 100.0, 0.0), "paid_inr": 1e7 * paid,
+             "subsidy_received_inr": 1e9 if billed < 1000.0 else 0.0, "arrears_inr": 1e7 * 10.0 * (month - 5)}
+            for arm in self.made.arms
+            for area in ("state", f"district:{self.made.place}")
+            for category, (billed, paid) in own.items()
+            for month in (6, 7)
+        ]  # fmt: skip
 
     def gap(self) -> list[dict[str, Any]]:
         """A unit bought at Rs 5.20, of which 0.8 are billed; payments where the fixture has them."""

@@ -13,6 +13,7 @@ from twin.report.facts import Arm, Facts
 from twin.units import MINUTES_PER_DAY
 
 MOST_SETTINGS = 6
+BEHAVIOURS = ("learning", "fatigue", "snap_back", "differences")
 TOD_RULES = ("applies_to", "categories", "min_kw", "requires_smart_meter")
 """Keys of a time of day that are no periods."""
 
@@ -37,7 +38,9 @@ def _words(facts: Facts, arm: Arm) -> str:
     }
     own = {name: _mapping(tariff.get(name)) for name in told}
     parts = [words for words in (told[name](facts, part) for name, part in own.items() if part) if words]
-    known = {"tariff": {name: part for name, part in own.items() if part}}
+    who, how = _mapping(settings.get("enrolment")), _mapping(settings.get("behaviour"))
+    parts += [words for words in (_enrolment(facts, who), _behaviour(facts, how)) if words]
+    known = {"tariff": {name: part for name, part in own.items() if part}, "enrolment": who, "behaviour": how}
     rest = [f"{path} = {shown}" for path, shown in _leaves(settings, known)]
     parts += [clean(line, 80) for line in rest[:MOST_SETTINGS]]
     if len(rest) > MOST_SETTINGS:
@@ -120,6 +123,19 @@ def _free_units(facts: Facts, free: Mapping[str, Any]) -> str:
         return facts.t.text("arm.free_weight")
     rebate = _mapping(free.get("rebate")).get("inr_per_kwh")
     return facts.t.text("arm.rebate", inr=numbers.number(float(rebate), 2)) if rebate else ""
+
+
+def _enrolment(facts: Facts, enrolment: Mapping[str, Any]) -> str:
+    """Who of those whom the tariff is for is on it."""
+    return facts.t.text(f"arm.enrolment.{enrolment['mode']}") if enrolment else ""
+
+
+def _behaviour(facts: Facts, behaviour: Mapping[str, Any]) -> str:
+    """How the response comes about."""
+    asked = [facts.t.text(f"arm.behaviour.{name}") for name in BEHAVIOURS if behaviour.get(name)]
+    if share := float(behaviour.get("technology_share") or 0.0):
+        asked.append(facts.t.text("arm.behaviour.technology", share=numbers.share(share)))
+    return facts.t.text("arm.behaviour", parts=", ".join(asked)) if asked else ""
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

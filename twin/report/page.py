@@ -30,6 +30,7 @@ from twin.report.figures import (
     meter_losses,
     meter_service,
     money,
+    payments,
     pilot,
     prices,
     sensitivity,
@@ -120,7 +121,7 @@ def sections(facts: Facts) -> list[Section]:
         Section(
             "money",
             t.text("section.money"),
-            _present([money.build(facts), gap.build(facts), compared.build(facts)]),
+            _present([money.build(facts), gap.build(facts), compared.build(facts), payments.build(facts)]),
             left_out_lines(facts, "gap"),
         ),
         Section("map", t.text("section.map"), _present([stations.build(facts)])),
