@@ -333,6 +333,18 @@ class _Tables:
             for area in ("state", "discom:NBPDCL", "discom:SBPDCL", "feeder:F-1")
         ]
 
+    def wallets(self) -> dict[str, list[dict[str, Any]]]:
+        """200 wallets, of which 4 are cut on the first day, 8 on the second, ...; twice as many at a second point."""
+        if not (self.made.scenario.get("meters") or {}).get("prepaid"):
+            return {}
+        rows = [
+            {"case": number, "date": START.date() + timedelta(days=i), "feeder_id": 1, "prepaid": 200, "negative": 10,
+             "messages": 1, "debited_inr": 1.0, "recharges": 2, "recharged_inr": 3.0, "reconnected": 3, "off": 1,
+             "disconnected": 4 * (i + 1) * (1 + self.made.points.index(point))}
+            for number, (point, *_) in enumerate(self.case_list()) for i in range(self.made.days)
+        ]  # fmt: skip
+        return {"wallets": rows}
+
     def meters(self) -> dict[str, list[dict[str, Any]]]:
         """1,000 smart meters of one type, of which 200 fewer come in at each further sweep point; 300 others."""
         day, reads, events, estimates, commands, losses = START.date(), [], [], [], [], []
@@ -364,7 +376,7 @@ class _Tables:
                         {"arm": arm, "area": area, "part": part, "energy_mwh": 5.0 * share, "percent_of_used": share,
                          "value_inr": inr}
                     )  # fmt: skip
-        return {
+        return self.wallets() | {
             "meter_reads": reads, "meter_events": events, "estimates": estimates, "commands": commands,
             "meter_losses": losses,
         }  # fmt: skip

@@ -100,7 +100,7 @@ def test_the_report_has_no_word_outside_the_catalogue(tmp_path: Path, spoken: st
                     meters=True,
                     months_complete=True,
                     failed_solves=0,
-                    scenario={"meters": {"devices": True}},
+                    scenario={"meters": {"devices": True, "prepaid": {"share": 1.0}}},
                 ),
             )
         )

@@ -39,6 +39,7 @@ from twin.report.figures import (
     supply,
     sweep,
     utility,
+    wallets,
 )
 from twin.report.left_out import left_out_lines
 from twin.report.quality import MOST_PRINTED, assumed_groups, bare_mark, conventions, marks, rests_on, synthetic_parts
@@ -141,7 +142,9 @@ def sections(facts: Facts) -> list[Section]:
         Section(
             "meters",
             t.text("section.meters"),
-            _present([meter_service.build(facts), meter_events.build(facts), meter_losses.build(facts)]),
+            _present(
+                [build(facts) for build in (meter_service.build, meter_events.build, meter_losses.build, wallets.build)]
+            ),
             left_out_lines(facts, "meter_reads", "meter_losses"),
         ),
         Section("sensitivity", t.text("section.sensitivity"), _present([sensitivity.build(facts)])),
