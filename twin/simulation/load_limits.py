@@ -83,7 +83,8 @@ class LimitDay:
     def __init__(self, limits: LoadLimits, date: dt.date) -> None:
         self.limits, self.date = limits, date
         self.works = limits.devices.state.swap_day <= day_number(date)
-        self.cuts: dict[tuple[int, int], Cut] = {}
+        self.cuts: dict[tuple[int, int, int], Cut] = {}
+        """By arm and rows."""
 
     def apply(self, arm: int, rows: slice, kw: NDArray[np.float32], unserved: Unserved | None, steps: int) -> None:
         """Take from the demand of some consumers what their limits keep from them, in place. [kW]
@@ -97,9 +98,10 @@ class LimitDay:
         unserved : Unserved or None
             What is taken is added to it, at nominal voltage.
         """
-        cut = self.cuts.get((arm, rows.start))
+        asked = arm, rows.start, rows.stop
+        cut = self.cuts.get(asked)
         if cut is None:
-            cut = self.cuts[arm, rows.start] = self._settle(arm, rows, kw, steps)
+            cut = self.cuts[asked] = self._settle(arm, rows, kw, steps)
         if unserved is not None:
             _add_unserved(kw, cut.rows, cut.day.open_share, unserved)
         cut_load(kw, cut.rows, cut.day.open_share)
