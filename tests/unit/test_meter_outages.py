@@ -68,7 +68,7 @@ def test_times_without_supply_are_kept_by_place():
 
 
 def test_joining_delays_a_read_by_its_time_and_by_nothing_else():
-    link, hops, n = 1.0, 4, 20_000
+    link, hops, n = 1.0, 4, 3000
     dark = Dark(np.array([0, 1]), np.array([0.0]), np.array([2.0]))
     joins = np.array([joined_h(3, int(i), DAY, 2.0, hops, MESH, ALWAYS_UP) for i in IDS[:n]]) - 2.0
     median, log_sd, hop = (getattr(PARAMS, f"join_{name}")[MESH] / unit for name, unit in
