@@ -1,4 +1,4 @@
-"""A month with prepaid wallets and payments: tables that agree with each other, the same for any cut."""
+"""A month with prepaid wallets and payments: tables that agree with each other."""
 
 import numpy as np
 import pytest
