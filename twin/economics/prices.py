@@ -194,13 +194,23 @@ def consumer_prices(
                 state[i] = OVER_LIMIT if billed_units > 0 else WITHIN_BLOCK
 
 
-def consumer_state_prices(rates: RateTable, columns: BillColumns) -> NDArray[np.float64]:
-    """`state_prices` of each consumer's own plan and free block, shape (3 states, n, zones). [INR per billed unit]"""
+def state_price_table(rates: RateTable) -> NDArray[np.float64]:
+    """`state_prices` by free block (not shaped, shaped) and plan, shape (2, 3 plans, 3 states, categories, zones)."""
+    return np.array([[state_prices(rates, p, shaped=bool(s)) for p in range(PLAN_ARM + 1)] for s in range(2)])
+
+
+def consumer_state_prices(
+    rates: RateTable, columns: BillColumns, table: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """`state_prices` of each consumer's own plan and free block, shape (3 states, n, zones). [INR per billed unit]
+
+    ``table`` is the `state_price_table` of the rates, where the caller keeps it: few consumers cost no more than it.
+    """
     plan = np.empty(len(columns.category), np.uint8)
     plans(rates, columns, plan)
     needs_smart = rates.by_plan[columns.category, plan, SHAPE_NEEDS_SMART] == 1
     shaped = ((columns.flags & SMART > 0) | ~needs_smart) & (columns.flags & OPTED_OUT == 0)
-    table = np.array([[state_prices(rates, p, shaped=bool(s)) for p in range(PLAN_ARM + 1)] for s in range(2)])
+    table = state_price_table(rates) if table is None else table
     prices = table[shaped.astype(int), plan, :, columns.category].transpose(1, 0, 2)
     rebated = (columns.flags & SMART > 0) & (columns.flags & OPTED_OUT == 0)
     forgone = rates.by_category[columns.category, EVENT_RATE] / RATE_PER_INR * rebated

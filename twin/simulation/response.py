@@ -19,7 +19,7 @@ from twin.datapack import read_yaml
 from twin.demand.response import ces_factors, consumer_elasticities, probabilities_over
 from twin.economics.arms import CriticalPeak, PeakRebate
 from twin.economics.billing import BillColumns
-from twin.economics.prices import above_block_prices, consumer_state_prices, plans
+from twin.economics.prices import above_block_prices, consumer_state_prices, plans, state_price_table
 from twin.economics.rates import FREE_PER_PERIOD, FREE_RULE, FREE_WH, RateTable
 from twin.scenario.arms import Behaviour
 from twin.simulation.behaviour import ArmBehaviour
@@ -52,6 +52,7 @@ class Response:
         self.expected_day_kwh: NDArray[np.float64] | None = None
         """Mean-field energy of a normal day of the month, by zone; set before each block. Shape (n, n_zones)."""
         self._rates: dict[tuple[int, int, int], RateTable] = {}
+        self._state_prices: dict[tuple[int, int, int], NDArray[np.float64]] = {}
         self._substitution: dict[int, NDArray[np.float64]] = {}
 
     @cached_property
@@ -94,6 +95,7 @@ class Response:
         key = (arm, date.year, date.month)
         if key not in self._rates:
             self._rates[key] = self.plan.rates(arm, date)
+            self._state_prices[key] = state_price_table(self._rates[key])
         return self._rates[key]
 
     def factors(
@@ -142,12 +144,11 @@ class Response:
     ) -> NDArray[np.float64]:  # fmt: skip
         """`factors` of consumers whose rates change, shape (n_rows, n_zones)."""
         columns, behaviour = rows_of(self.columns, rows), self.behaviour(arm)
-        rates, base_rates = self.rates(arm, date), self.rates(BASELINE, date)
         rest = self._expected_rest(date, rows)
-        before = self._prices(base_rates, columns, to_date + rest)
-        after = self._prices(rates, columns, to_date + rest)
+        before = self._prices(BASELINE, date, columns, to_date + rest)
+        after = self._prices(arm, date, columns, to_date + rest)
         known = self._known_prices(arm, date, after)
-        weight = self._state_weights(rates, columns, to_date, rest)
+        weight = self._state_weights(self.rates(arm, date), columns, to_date, rest)
         total = np.zeros_like(base_kwh)
         for share, prices in known:
             self._add_response(share, arm, rows, base_kwh, before, prices, weight, total)
@@ -198,13 +199,16 @@ class Response:
         begin = [zones.first_minute(zone) * zones.steps // MINUTES_PER_DAY for zone in range(zones.n_zones)]
         return np.ascontiguousarray(after[:, :, zones.zone_of_step[begin]])
 
-    def _prices(self, rates: RateTable, columns: BillColumns, month_kwh: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _prices(
+        self, arm: int, date: dt.date, columns: BillColumns, month_kwh: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         """Seen prices by state of the month for each consumer's own plan, shape (3, n, n_zones). [INR/kWh]
 
         Above the block it is the exact derivative of the bill at the forecast month, or one forecast deviation above
         the block where that is more: plain free units reduce every period in proportion, which dilutes the spread.
         """
-        prices = consumer_state_prices(rates, columns)
+        rates = self.rates(arm, date)
+        prices = consumer_state_prices(rates, columns, self._state_prices[arm, date.year, date.month])
         month_wh = np.rint(month_kwh * WH_PER_KWH).astype(np.int64)
         prices[ABOVE] = above_block_prices(rates, columns, month_wh, self.forecast_cv)
         return prices
