@@ -67,6 +67,8 @@ class Made:
     sensitivity: bool = False
     atc: bool = False
     """Tables of whole billing months: atc, utility, gap, payments."""
+    joined: float = 0.0
+    """Share of consumers of class 3 who join the last arm; 0: no arm has enrolment."""
     meters: bool = False
     """Tables of meters as devices."""
     failed_solves: int = 0
@@ -185,6 +187,7 @@ class _Tables:
             "gap": self.gap() if made.atc else [],
             "payments": self.payments() if made.atc else [],
             **(self.meters() if made.meters else {}),
+            "enrolment": self.enrolment() if made.joined else [],
             "effects": self.effects(),
             "prices": self.prices(),
             "population": self.population(),
@@ -393,6 +396,14 @@ class _Tables:
             for category, (billed, paid) in own.items()
             for month in (6, 7)
         ]  # fmt: skip
+
+    def enrolment(self) -> list[dict[str, Any]]:
+        """Homes of class 3 that stand for two each, and a shop that does not join."""
+        own = {"feeder_id": 1, "pss_id": 1, "district": self.made.place, "reached": 100}
+        home = {"category": "ds1", "income_class": 3, "weight": 2.0, "joined": round(100 * self.made.joined)}
+        shop = {"category": "nds2", "income_class": 0, "weight": 1.0, "joined": 0}
+        last = [number for number, (_, arm, _) in enumerate(self.case_list()) if arm == self.made.arms[-1]]
+        return [{"case": number} | own | kind for number in last for kind in (home, shop)]
 
     def gap(self) -> list[dict[str, Any]]:
         """A unit bought at Rs 5.20, of which 0.8 are billed; payments where the fixture has them."""

@@ -76,6 +76,22 @@ def test_the_cut_into_shards_changes_nobodys_choice_and_no_table(noted, tmp_path
     assert run.digests() == noted[0].digests()
 
 
+def test_the_table_counts_who_is_on_the_tariff(noted, reached):
+    """Of those whom it reaches, by group: as the response itself has them; the arm without a choice has no rows."""
+    run, on = noted
+    rows = run.query("""select "case", sum(reached)::bigint, sum(joined)::bigint,
+        sum(joined) filter (where income_class > 0)::bigint from enrolment group by 1 order by 1""").to_pylist()
+    assert [row["case"] for row in rows] == [OPT_IN, OPT_OUT]
+    homes = set(run.query("select consumer_id from consumers where income_class > 0").column(0).to_pylist())
+    for row in rows:
+        case, whole, joined, at_home = row.values()
+        chosen = [consumer for consumer, arm in on[case].items() if arm == case]
+        assert joined == len(chosen)
+        assert at_home == len(homes & set(chosen))
+        assert whole > joined > 0
+        assert whole >= len(reached[0])
+
+
 def test_a_worked_bill_is_on_the_consumers_own_tariff(noted, reached):
     """`consumer_bill` refuses lines that do not add up to table ``bills``."""
     run, on = noted

@@ -69,3 +69,13 @@ def test_one_draw_is_said_to_be_one(tmp_path: Path) -> None:
     assert figure is not None
     assert "who gains, who loses" in plain(figure.help)
     assert {row[1] for row in figure.csv_rows} >= {"evening_peak", "revenue", "bill_response"}
+
+
+def test_who_is_on_a_tariff_that_one_may_choose(facts: Facts, tmp_path: Path) -> None:
+    """30 of 100 homes that stand for two each join the last arm, and none of 100 shops: 60 of 300."""
+    head = "On the tariff, of those it is for"
+    chosen = table_of(facts_of(make_run(tmp_path / "run", Made(days=1, replicates=2, joined=0.3))))
+    assert chosen[head, "All consumers"] == ["", "", "20 %"]
+    assert chosen[head, "Homes of income class 3"] == ["", "", "30 %"]
+    assert (head, "Homes of income class 4") not in chosen
+    assert not any(first == head for first, _ in table_of(facts))

@@ -31,6 +31,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "transformers": ("case", "date", "dt_id"),
     "consumers": ("consumer_id",),
     "population": ("feeder_id", "pss_id", "district", "category", "income_class"),
+    "enrolment": ("case", "feeder_id", "pss_id", "district", "category", "income_class"),
     "mapped_loads": ("load", "category"),
     "loads": ("case", "interval_start", "load"),
     "bills": ("case", "consumer_id", "period_start"),

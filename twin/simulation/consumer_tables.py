@@ -86,7 +86,7 @@ def consumer_rows(shared: Shared, population: Population, annual: NDArray[np.flo
     """Static columns of some consumers."""
     consumers, state = population.consumers, shared.state
     feeder, kind, category = consumers.feeder[rows], consumers.kind[rows], consumers.category[rows]
-    resolved, weight = _standing(shared, feeder)
+    resolved, weight = standing(shared, feeder)
     columns = {
         "consumer_id": consumers.consumer_id[rows],
         "feeder_id": feeder,
@@ -94,7 +94,7 @@ def consumer_rows(shared: Shared, population: Population, annual: NDArray[np.flo
         "district": named(consumers.district[rows], list(state.districts.name)),
         "category": named(category, [row.category for row in categories()]),
         "kind": named(kind, [row.name for row in kinds()]),
-        "income_class": _class_of_kind()[kind],
+        "income_class": class_of_kind()[kind],
         "phases": consumers.phases[rows].astype(np.int8),
         "sanctioned_kw": consumers.sanctioned_kw[rows],
         "contract_kva": consumers.contract_kva[rows],
@@ -113,16 +113,16 @@ def population_rows(shared: Shared, population: Population, annual: NDArray[np.f
     HT consumers are counted PSS by PSS: no row of the table, and no sum, then spans two shards.
     """
     state, kwh = shared.state, annual[rows].astype(np.float64)
-    places, place = _places(shared, population, rows)
+    places, place = places_of(shared, population, rows)
     n_categories = len(categories())
-    income = _class_of_kind()[population.consumers.kind[rows]]
+    income = class_of_kind()[population.consumers.kind[rows]]
     cell = (place * n_categories + population.consumers.category[rows]) * CLASSES + income
     size = len(places) * n_categories * CLASSES
     count = np.bincount(cell, minlength=size)
     within = kwh * (threshold("billed_of_used") / MONTHS) <= threshold("free_month")
     found = np.flatnonzero(count)
     feeder, pss, district = places[found // (n_categories * CLASSES)].T
-    resolved, weight = _standing(shared, feeder)
+    resolved, weight = standing(shared, feeder)
     columns = {
         "feeder_id": feeder.astype(np.int32),
         "pss_id": pss.astype(np.int32),
@@ -138,7 +138,7 @@ def population_rows(shared: Shared, population: Population, annual: NDArray[np.f
     return pa.table(columns, schema=arrow_schema("population"))
 
 
-def _places(shared: Shared, population: Population, rows: slice) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def places_of(shared: Shared, population: Population, rows: slice) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Feeder, PSS and district of every place with consumers among ``rows``, shape (n_places, 3), and the place of each
     consumer: a feeder, or for HT consumers a district at a PSS.
     """
@@ -154,12 +154,13 @@ def _places(shared: Shared, population: Population, rows: slice) -> tuple[NDArra
     return places, place
 
 
-def _standing(shared: Shared, feeder: NDArray[np.integer]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+def standing(shared: Shared, feeder: NDArray[np.integer]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Does a consumer of each feeder stand for itself only, and how many of the state does it stand for? HT: itself."""
     resolved = np.append(shared.selection.resolved, True)
     weight = np.append(feeder_weights(shared.state, shared.selection), 1.0)
     return resolved[feeder], weight[feeder]
 
 
-def _class_of_kind() -> NDArray[np.int8]:
+def class_of_kind() -> NDArray[np.int8]:
+    """Income class of each kind of consumer, 0 for all but homes."""
     return np.array([row.income_class for row in kinds()], np.int8)

@@ -262,7 +262,7 @@ def prepare_own(
 
 
 def wanted_tables(scenario: Scenario) -> list[str]:
-    """Tables that shards write: the small ``population`` always, others as far as the scenario asks for them."""
+    """Tables that shards write: ``population`` and ``enrolment`` always, others as far as they are asked for."""
     tables = ["consumers", "feeders", "transformers", "bills", "registers", "readings"]
     tables += ["mapped_loads", "loads"] if scenario.grid.is_own else []
     with_devices = any(point.meters.devices for _, point in scenario.points())
@@ -273,7 +273,9 @@ def wanted_tables(scenario: Scenario) -> list[str]:
     tables += ["wallets", "wallet_days", "wallet_windows"] if with_wallets else []
     if any(point.outages is not None for _, point in scenario.points()):
         tables += ["outages", "supply"]
-    return ["population", *(table for table in tables if scenario.output.wants(table))]
+    chosen = any(arm.enrolment is not None for _, point in scenario.points() for arm in point.experiment.arms.values())
+    always = ["population", "enrolment"] if chosen else ["population"]
+    return [*always, *(table for table in tables if scenario.output.wants(table))]
 
 
 def layout_of(state: StateGrid, selection: Selection, specs: list[ShardSpec], built: list[BuildAnswer]) -> Layout:

@@ -32,6 +32,7 @@ from twin.simulation.block import BlockSolver, BlockState
 from twin.simulation.border import WIDE_LIMIT_PU
 from twin.simulation.checkpoint import WALLETS, read_meters, write_meters
 from twin.simulation.consumer_tables import static_files
+from twin.simulation.enrolment_table import enrolment_files
 from twin.simulation.harvest import mean_field_answer
 from twin.simulation.manifest import Usage, process_usage
 from twin.simulation.messages import (
@@ -239,6 +240,7 @@ class Shard:
         """Advance the meters and write a block's tables."""
         shared, plan, solved, name = self.shared, self.world.plan, self._solved(block), self._name(stem)
         files = block_files(shared, name, self.world, self.solver, solved)
+        files += enrolment_files(shared, name, self.world) if block == 0 else []
         files += supply_files(shared, name, self.world, self.solver, solved)
         files += meter_files(shared, name, self.world, self.meters, solved, reading_ids)
         files += reading_files(shared, name, self.world, self.meters, solved, reading_ids)

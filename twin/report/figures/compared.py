@@ -9,10 +9,11 @@ from twin import datapack
 from twin.report import numbers
 from twin.report.answer import home_shares, judged, kind_words
 from twin.report.effects import Effect, Verdict
-from twin.report.facts import Arm, Facts
+from twin.report.facts import Arm, Facts, exact_sum
 from twin.report.figures import base
 from twin.report.figures.gains import too_few_groups
 from twin.report.figures.glance import EFFECT_CSV, effect_csv
+from twin.report.figures.worlds import in_cases
 from twin.units import INR_PER_CRORE
 
 NETWORK = (
@@ -47,7 +48,7 @@ def build(facts: Facts) -> base.Figure | None:
     t = facts.t
     few = too_few_groups(facts)
     rows = [(line.head, line.name, *_cells(facts, line, arms, line.group in few)) for line in lines]
-    rows += _home_rows(facts, arms)
+    rows += [*_home_rows(facts, arms), *_enrolment_rows(facts, arms)]
     held = [effect for line in lines for arm in arms for effect in [_effect(facts, line, arm)] if effect]
     return base.Figure(
         number="6c",
@@ -152,3 +153,27 @@ def _home_rows(facts: Facts, arms: Sequence[Arm]) -> list[tuple[str, ...]]:
         (head, facts.t.text(f"fig6c.{name}"), "", *(numbers.share(own[name]) if own else "" for own in shares))
         for name in ("more", "same", "less")
     ]
+
+
+def _enrolment_rows(facts: Facts, arms: Sequence[Arm]) -> list[tuple[str, ...]]:
+    """Share of those whom an arm's tariff is for that are on it, mean over draws; without a choice all are."""
+    shares = [_joined(facts, arm) for arm in arms]
+    if not any(shares):
+        return []
+    head, groups = facts.t.text("fig6c.head.enrolment"), ["all", *(str(n) for n in range(1, datapack.CLASSES))]
+    lines = []
+    for group in groups:
+        name = facts.t.text("fig6c.all") if group == "all" else facts.t.text("fig6c.class", n=group)
+        cells = [numbers.share(own[group]) if group in own else "" for own in shares]
+        if any(cells):
+            lines.append((head, name, "", *cells))
+    return lines
+
+
+def _joined(facts: Facts, arm: Arm) -> dict[str, float]:
+    """Share on the tariff of all whom it is for, and of the homes of each income class; empty without a choice."""
+    sums = f"{exact_sum('weight * reached')} as reached, {exact_sum('weight * joined')} as joined"
+    own = f"from enrolment where {in_cases(facts, arm)}"
+    rows = facts.rows(f"select 'all' as name, {sums} {own}")
+    rows += facts.rows(f"select income_class::varchar as name, {sums} {own} and income_class > 0 group by 1 order by 1")
+    return {row["name"]: row["joined"] / row["reached"] for row in rows if row["reached"]}
