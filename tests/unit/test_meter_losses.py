@@ -62,3 +62,9 @@ def test_only_meters_that_are_devices_miss_anything():
     run = made_run(0.9, devices=True)
     without = run.replaced(estimates=run.tables["estimates"].slice(0, 0))
     assert losses_of(without)["state", "estimate"]["energy_mwh"] == 0.0
+
+
+def test_a_network_without_dts_has_no_such_table():
+    run = made_run(0.9, devices=True)
+    nobody = [row | {"dt_id": -1} for row in run.tables["consumers"].to_pylist()]
+    assert losses_of(run.replaced(consumers=arrow("consumers", nobody))) == {}

@@ -43,6 +43,8 @@ def meter_losses_table(run: RunTables, experiment: Experiment, feeders: Feeders)
         return build("meter_losses", [])
     consumers = read_consumers(run, feeders)
     dts = read_dts(run, consumers)
+    if len(dts.dt_id) == 0:  # a network of the user's may have no DTs
+        return build("meter_losses", [])
     rows: list[dict[str, Any]] = []
     for point in range(len(experiment.points)):
         for arm in range(len(experiment.arms)):
