@@ -80,7 +80,7 @@ def test_a_late_payer_costs_a_run_nothing_on_average():
 
 
 def test_shares_by_category_district_and_meter():
-    data = dict(read_yaml("collection")) | {"districts": {"Gaya": 1.5}}
+    data = dict(read_yaml("collection")) | {"districts": {"Gaya": 2.0}}
     habits = parse_collection(data)
     own = habits.categories["ds1"]
     got = habit_shares(
@@ -88,7 +88,7 @@ def test_shares_by_category_district_and_meter():
         np.array([False, False, True, True]),
     )  # fmt: skip
     assert got[0].tolist() == [own.never, own.partly, own.late]
-    assert got[1] == pytest.approx(1.5 * got[0])
+    assert got[1] == pytest.approx(2 * got[0])
     assert got[2, 0] == habits.prepaid.never
     assert got[3, 0] == habits.categories["hts1"].never  # not prepaid, though smart
 
