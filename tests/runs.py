@@ -8,12 +8,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from twin.calibrated import factors
 from twin.results.reader import Run, open_run
 from twin.runner import RunOptions, run_scenario
 from twin.scenario import load_scenario
 
 ROOT = Path(__file__).parent.parent
 TINY = ROOT / "scenarios" / "ci_tiny.yaml"
+UNFITTED = f"calibrated={{{', '.join(f'{name}: 1' for name in factors())}}}"
+"""The data pack's own numbers: for tests whose limits are made for them, not for what the last fit made of them."""
 
 
 def run_local(out: Path, shards: int = 1, overrides: tuple[str, ...] = (), scenario: Path = TINY) -> Run:

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from tests.runs import run_local, twin
+from tests.runs import UNFITTED, run_local, twin
 from twin.meters.theft import OCCURRENCE, RESTORATION
 
 DEVICES = ("meters.devices=true", "time.start=2026-06-30", "time.days=2", "output.readings.consumers=200")
 """Over a month's end, where registers start again."""
-LIGHT = ("grid.resolve.fraction=0.002",)
+LIGHT = ("grid.resolve.fraction=0.002", UNFITTED)
 COMMANDS = (
     "meters.commands=[{command: disconnect, day: 2026-07-01, hour: 11.0, share: 0.1, queue_min: 30},"
     " {command: ping, day: 2026-06-30, hour: 3.0, share: 0.1}]",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.cluster.nodes import Driver
-from tests.runs import TINY, manifest, run_local, twin
+from tests.runs import TINY, UNFITTED, manifest, run_local, twin
 from twin.analysis.design import read_experiment
 from twin.analysis.pilot.effects import pilot_outcomes
 from twin.analysis.pilot.estimators import estimate
@@ -18,7 +18,7 @@ TARIFF = (
 SMALL = (
     f"experiment={{design: pilot, pilot: {{start: 2026-06-01}}, arms: {{flat: {{}}, tod: {{{TARIFF}}}}}}}",
     "time.start=2026-05-31", "time.days=2", "grid.resolve.fraction=0.001", "output.readings.consumers=0",
-    "meters.smart_share.domestic=1.0", "output.tables=[transformers, consumers, bills, registers]",
+    "meters.smart_share.domestic=1.0", "output.tables=[transformers, consumers, bills, registers]", UNFITTED,
 )  # fmt: skip
 FLAT, TOD, PILOT = 0, 1, 2
 
