@@ -71,15 +71,16 @@ class Tree:
 
 
 def choose_gss(state: StateGrid) -> int:
-    """The GSS with the fewest DTs of those with farm feeders, two PSSs at its bus, and one more behind another."""
+    """The GSS with the fewest DTs of those with farm and village feeders, two PSSs at its bus, one behind another."""
     dts = np.bincount(state.feeders.pss, weights=state.feeders.n_dts, minlength=len(state.pss.code))
     n_gss, behind, gss_of_feeder = len(state.gss.id), state.pss.parent >= 0, state.pss.gss[state.feeders.pss]
     size = np.bincount(state.pss.gss, weights=dts, minlength=n_gss)
     n_behind = np.bincount(state.pss.gss[behind], minlength=n_gss)
     n_at_bus = np.bincount(state.pss.gss[~behind], minlength=n_gss)
-    is_farm = state.feeders.feeder_class == FEEDER_CLASSES.index("agricultural")
-    n_farm = np.bincount(gss_of_feeder[is_farm], minlength=n_gss)
-    fits = (n_at_bus >= LEAST_AT_BUS) & (n_behind >= 1) & (n_farm >= 1)
+    fits = (n_at_bus >= LEAST_AT_BUS) & (n_behind >= 1)
+    for name in ("agricultural", "rural_mixed"):
+        of_class = state.feeders.feeder_class == FEEDER_CLASSES.index(name)
+        fits &= np.bincount(gss_of_feeder[of_class], minlength=n_gss) >= 1
     return int(np.where(fits, size, np.inf).argmin())
 
 
