@@ -16,7 +16,7 @@ from twin.report.facts import Facts, literal
 from twin.report.figures import base
 from twin.units import INR_PER_CRORE
 
-ROW_PX, NARROW_ROW_PX = 36, 54
+ROW_PX, NARROW_ROW_PX = 36, 68
 MOST_ROWS, MOST_FURTHER_ROWS = 12, 5
 FURTHER = ("purchase_cost", "revenue", "energy_saved")
 """Outcomes that follow the one the report leads with, as far as the run has them."""
