@@ -41,13 +41,13 @@ from twin.results.reader import Run
 from twin.scenario.schema import Scenario
 from twin.simulation.replicate import weather_of
 from twin.streams import replicate_seed
+from twin.units import HOURS_PER_DAY
 
 FloatArray = NDArray[np.float64]
 Values = Mapping[str, float]
 MEMBERS = 256
 """Consumers of a kind that expected demand is worked out for."""
 PEAK_ORDER = 60.0
-HOURS_PER_DAY = 24.0
 STEALING = (*HOME_LEVELS, "shop")
 """Levels of the groups that may steal (``theft_groups`` of meter_fleet.yaml)."""
 HIGH_VOLTAGE = "ht"

@@ -117,6 +117,10 @@ def _line(node: yaml.Node | None, path: Path) -> str:
     return f":{node.start_mark.line + 1}"
 
 
+URBAN_FEEDER_CLASSES = ("urban", "industrial")
+"""Classes of 11 kV feeders that count as town's where villages and towns are told apart; the others are villages'."""
+
+
 class Category(Row):
     """One billing category: its tariff row, smart-meter share group, voltage and count at full scale."""
 

@@ -22,11 +22,10 @@ from twin.analysis.loads import CaseLoads
 from twin.analysis.payments import case_money, is_collected
 from twin.analysis.reliability import is_interrupted, supply_hours
 from twin.analysis.tables import RunTables, asked_for, read, read_case
-from twin.units import KW_PER_MW, PAISE_PER_INR
+from twin.units import INR_PER_CRORE, KW_PER_MW, PAISE_PER_INR
 
 FloatArray = NDArray[np.float64]
 YEAR_DAYS = (365, 366)
-INR_PER_CRORE = 1e7
 KWH_PER_MWH = 1e3
 US_PER_DAY = 86_400_000_000
 

@@ -15,11 +15,10 @@ from twin.analysis.effect_rows import EffectRows
 from twin.analysis.frames import areas
 from twin.analysis.loads import CaseLoads, NetworkCase
 from twin.datapack import read_yaml
-from twin.units import DAYS_PER_YEAR, KW_PER_MW
+from twin.units import DAYS_PER_YEAR, HOURS_PER_DAY, KW_PER_MW
 
 FloatArray = NDArray[np.float64]
 MWH_PER_GWH = 1000.0
-HOURS_PER_DAY = 24.0
 
 
 def moved(difference: FloatArray, step_h: float) -> FloatArray:

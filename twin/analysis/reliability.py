@@ -18,9 +18,9 @@ from twin.analysis.design import Experiment
 from twin.analysis.estimate import Estimate, mean_estimate
 from twin.analysis.frames import Feeders, by_code
 from twin.analysis.tables import RunTables, asked_for, build, read, read_case
+from twin.datapack import URBAN_FEEDER_CLASSES
 
 FloatArray = NDArray[np.float64]
-URBAN_CLASSES = ("urban", "industrial")
 UNITS = {
     "saifi": "interruptions", "maifi": "interruptions", "saidi": "h", "supplied": "h/day", "unserved": "kWh/consumer",
 }  # fmt: skip
@@ -52,7 +52,7 @@ def reliability_table(run: RunTables, experiment: Experiment, feeders: Feeders) 
         return build("reliability", [])
     feeder_class = read(run, "feeder_list", ["feeder_id", "feeder_class"])
     place = np.searchsorted(feeder_class["feeder_id"].astype(np.int64), feeders.feeder_id)
-    is_urban = np.isin(feeder_class["feeder_class"][place].astype(str), URBAN_CLASSES)
+    is_urban = np.isin(feeder_class["feeder_class"][place].astype(str), URBAN_FEEDER_CLASSES)
     rows: list[dict[str, Any]] = []
     for point in range(len(experiment.points)):
         for arm in range(len(experiment.arms)):

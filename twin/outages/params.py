@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.datapack import read_yaml
+from twin.units import DAYS_PER_YEAR, HOURS_PER_DAY, HOURS_PER_YEAR
 
-HOURS_PER_DAY, HOURS_PER_YEAR, DAYS_PER_YEAR = 24.0, 8760.0, 365.0
 RURAL, URBAN = 0, 1
 AREAS = ("rural", "urban")
 CAUSES = ("trip", "planned", "relief", "substation", "dt_fault", "dt_burnout")

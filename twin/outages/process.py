@@ -19,7 +19,6 @@ from twin.kernels import watch_compilation
 from twin.outages.params import (
     DT_BURNOUT,
     DT_FAULT,
-    HOURS_PER_DAY,
     PLANNED,
     RELIEF,
     SUBSTATION,
@@ -27,6 +26,7 @@ from twin.outages.params import (
     OutageParams,
 )
 from twin.streams import Stream, gamma, key64, normal, uniform
+from twin.units import HOURS_PER_DAY
 
 watch_compilation()
 
@@ -36,7 +36,7 @@ _HAPPENS, _WHEN, _KIND, _LONG = range(_DRAWS)
 
 
 class Places(NamedTuple):
-    """Feeders or substations that interruptions are drawn for. Shape (n,)."""
+    """Feeders, substations or DTs that interruptions are drawn for. Shape (n,)."""
 
     entity: NDArray[np.int64]
     area: NDArray[np.uint8]

@@ -14,7 +14,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.outages.params import HOURS_PER_DAY
+from twin.units import HOURS_PER_DAY
 
 
 class Merged(NamedTuple):

@@ -39,6 +39,7 @@ from twin.meters.relay import HEALTHY, STUCK_OPEN
 from twin.results.schema import arrow_schema
 from twin.scenario.names import category_names
 from twin.simulation.switching import Unserved
+from twin.simulation.system_tables import clock_at
 
 if TYPE_CHECKING:
     from twin.scenario.meters import LoadLimit
@@ -219,8 +220,8 @@ class LoadLimits:
                 row, step = np.nonzero(cut.day.episode == what)
                 step_s = DAY_S / cut.day.episode.shape[1]
                 at_s = step * step_s + cut.day.episode_s[row, step]
-                when = np.datetime64(day.date, "us") + np.rint(at_s * 1e6).astype("timedelta64[us]")
-                parts.append((self.devices.fleet.ids[cut.first + cut.rows[row]], when, code, name))
+                ids = self.devices.fleet.ids[cut.first + cut.rows[row]]
+                parts.append((ids, clock_at(day.date, at_s * 1e6), code, name))
         return parts
 
 

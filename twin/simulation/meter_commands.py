@@ -15,13 +15,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from twin.datapack import read_yaml
-from twin.demand.weather import day_number
+from twin.demand.weather import EPOCH, day_number
 from twin.meters.commands import HOUR_S, deliver, draw_addressed
 from twin.meters.communication import DAY_H
 from twin.meters.firmware import NEVER, NEW_FIRMWARE, FirmwareParams, campaign_days
 from twin.meters.relay import CLOSED, LOAD_SWITCH_CLOSED, LOAD_SWITCH_OPEN, OPEN
 from twin.results.schema import arrow_schema
 from twin.simulation.shard_tables import named
+from twin.simulation.system_tables import clock_at
 
 if TYPE_CHECKING:
     from twin.scenario.meters import Command
@@ -179,4 +180,4 @@ class Commands:
 
 def _time(hours: NDArray[np.float64]) -> NDArray[np.datetime64]:
     """Wall clock of hours since 2000-01-01."""
-    return np.datetime64("2000-01-01", "us") + np.rint(hours * HOUR_S * 1e6).astype("timedelta64[us]")
+    return clock_at(EPOCH, hours * HOUR_S * 1e6)

@@ -19,6 +19,7 @@ from twin.meters.fleet import PowerCuts, no_cuts
 from twin.meters.gasp import POWER_FAILURE, POWER_RESTORED, GaspParams
 from twin.meters.power import POWER, behind, count_power, dark_at_once
 from twin.results.schema import arrow_schema
+from twin.simulation.system_tables import clock_at
 
 if TYPE_CHECKING:
     from twin.simulation.meter_devices import MeterDevices
@@ -131,15 +132,14 @@ class MeterOutages:
         first, last = (day.dark.ptr[devices.place.dt[rows] + end] for end in (0, 1))
         counts = last - first
         which = np.repeat(first - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts) + np.arange(counts.sum())
-        ids, start = np.repeat(devices.fleet.ids[rows], counts), np.datetime64(day.date, "us")
+        ids = np.repeat(devices.fleet.ids[rows], counts)
         parts = []
         for hours, code, name in (
             (day.dark.from_h[which], POWER_FAILURE, "power_failure"),
             (day.dark.until_h[which], POWER_RESTORED, "power_restored"),
         ):
             mine = (hours >= 0.0) & (hours < DAY_H)
-            when = start + np.rint(hours[mine] * 3.6e9).astype("timedelta64[us]")
-            parts.append((ids[mine], when, code, name))
+            parts.append((ids[mine], clock_at(day.date, hours[mine] * 3.6e9), code, name))
         return parts
 
 

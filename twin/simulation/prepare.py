@@ -33,12 +33,11 @@ from twin.simulation.provenance import SYNTHETIC, SYNTHETIC_OWN, SYNTHETIC_PROFI
 from twin.simulation.reading_tables import choose_readings
 from twin.simulation.runfolder import RunFolder
 from twin.simulation.shard import ShardSpec, Shared
-from twin.units import DAYS_PER_YEAR, KW_PER_MW
+from twin.units import HOURS_PER_YEAR, KW_PER_MW
 
 LOG = logging.getLogger(__name__)
 
 LOWEST_EHV_KV = 100.0
-HOURS_PER_YEAR = 24.0 * DAYS_PER_YEAR
 
 
 @dataclass

@@ -18,6 +18,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.datapack import URBAN_FEEDER_CLASSES
 from twin.demand.weather import day_number
 from twin.grid.tables import FEEDER_CLASSES
 from twin.outages.params import RURAL, URBAN, OutageParams, least_counted_h, outage_params, pick_up_k
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from twin.simulation.population import FeederPart
     from twin.simulation.replicate import ReplicateWorld
 
-URBAN_CLASSES = ("urban", "industrial")
 RELIEVED_CLASS = "rural_mixed"
 NO_STATION = -1
 
@@ -290,7 +290,7 @@ def place_of(part: FeederPart) -> NDArray[np.int64]:
 
 
 def _area(feeder_class: NDArray[np.int8]) -> NDArray[np.uint8]:
-    urban = [FEEDER_CLASSES.index(name) for name in URBAN_CLASSES]
+    urban = [FEEDER_CLASSES.index(name) for name in URBAN_FEEDER_CLASSES]
     return np.where(np.isin(feeder_class, urban), URBAN, RURAL).astype(np.uint8)
 
 

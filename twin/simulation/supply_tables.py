@@ -8,12 +8,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from twin.outages.params import CAUSES, HOURS_PER_DAY
+from twin.outages.params import CAUSES
 from twin.outages.process import Interruptions
 from twin.results.schema import arrow_schema
 from twin.results.storage import FileRecord
 from twin.simulation.messages import Q
 from twin.simulation.shard_tables import named
+from twin.simulation.system_tables import clock_at
+from twin.units import HOURS_PER_DAY
 
 if TYPE_CHECKING:
     from twin.simulation.block import ArmBlock, BlockSolver, BlockState
@@ -60,8 +62,8 @@ def outage_rows(case: int, day: SupplyDay) -> pa.Table:
         "level": named(np.concatenate(level), levels),
         "entity_id": np.concatenate(entity).astype(np.int64),
         "cause": named(np.concatenate(cause), list(CAUSES)),
-        "began": _clock(day, np.concatenate(start)),
-        "ended": _clock(day, np.concatenate(end)),
+        "began": clock_at(day.date, np.concatenate(start) * SECONDS_PER_HOUR * 1e6),
+        "ended": clock_at(day.date, np.concatenate(end) * SECONDS_PER_HOUR * 1e6),
     }
     return pa.table(columns, schema=arrow_schema("outages"))
 
@@ -84,7 +86,3 @@ def supply_rows(
         "unserved_kwh": result.quantities[Q.UNSERVED].sum(axis=1) * HOURS_PER_DAY / outages.steps,
     }
     return pa.table(columns, schema=arrow_schema("supply"))
-
-
-def _clock(day: SupplyDay, hours: NDArray[np.float64]) -> NDArray[np.datetime64]:
-    return np.datetime64(day.date, "us") + np.rint(hours * SECONDS_PER_HOUR * 1e6).astype("timedelta64[us]")

@@ -30,6 +30,11 @@ def interval_starts(date: dt.date, steps: int) -> NDArray[np.datetime64]:
     return np.datetime64(date, "us") + minutes.astype("timedelta64[m]")
 
 
+def clock_at(since: dt.date, microseconds: NDArray[np.float64]) -> NDArray[np.datetime64]:
+    """Wall clock so long after a date's midnight, to the nearest microsecond."""
+    return np.datetime64(since, "us") + np.rint(microseconds).astype("timedelta64[us]")
+
+
 def case_path(table: str, case: int, stem: str, attempt: int) -> str:
     """Where a block's rows of a case go."""
     return f"tables/{table}/case={case}/{stem}-a{attempt:06d}.parquet"

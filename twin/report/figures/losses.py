@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from twin.analysis.loads import UNSERVED
 from twin.report import numbers
 from twin.report.answer import kind_words
 from twin.report.catalogue import chart_label
@@ -20,7 +21,6 @@ FILLS = {
     "loss_lv": ("#6BAED6", "#2171B5"),
 }
 """Fill and outline of each level, highest voltage first."""
-UNSERVED = "unserved"
 ROW_PX = 30
 Losses = Mapping[tuple[str, str, str], Mapping[str, Any]]
 SMALL_MWH = 100.0
