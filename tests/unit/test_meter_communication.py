@@ -144,7 +144,8 @@ def test_the_curve_of_daily_reads_is_the_analytic_one():
     kind = np.full(len(IDS), catalogue().names.index("genus.single_phase"), np.uint8)
     link, hops = draw_links(3, IDS, kind, params)
     out = np.empty(len(IDS), np.float32)
-    arrivals_h(np.uint64(3), IDS, IDS, DAY, link, hops, kind, params, NO_BREAKDOWN, out)
+    nowhere = np.zeros(len(IDS), np.int32)
+    arrivals_h(np.uint64(3), IDS, IDS, DAY, link, hops, kind, params, NO_BREAKDOWN, BRIGHT, nowhere, out)
     spread, retry, sends = (float(column[kind[0]]) for column in (params.spread_h, params.retry_h, params.sends))
     missed = (1.0 - link.astype(np.float64) ** hops) ** sends
     starts = spread * (np.arange(2000) + 0.5) / 2000

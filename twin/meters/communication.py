@@ -113,6 +113,58 @@ def never_dark(n_places: int) -> Dark:
     return Dark(np.zeros(n_places + 1, np.int64), np.zeros(0), np.zeros(0))
 
 
+class DarkDays(NamedTuple):
+    """Times without supply of some days in a row; place i of day d is place ``(d - first_day) n_places + i``.
+
+    An interruption that lasts over midnight stands in every day that it touches, in hours of that day.
+    """
+
+    first_day: int
+    """Days since 2000-01-01."""
+    n_places: int
+    """Zero: nobody is ever without supply."""
+    dark: Dark
+
+
+def days_in_a_row(first_day: int, days: list[Dark]) -> DarkDays:
+    """Put days, each with the same places, one after another; none: supply without a break."""
+    if not days:
+        return DarkDays(first_day, 0, never_dark(0))
+    counts = np.concatenate([np.diff(day.ptr) for day in days])
+    ptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+    from_h, until_h = (np.concatenate([getattr(day, name) for day in days]) for name in ("from_h", "until_h"))
+    return DarkDays(first_day, len(days[0].ptr) - 1, Dark(ptr, from_h, until_h))
+
+
+@nb.njit(inline="always", error_model="numpy")
+def _place_on(days: DarkDays, day: int, place: int) -> int:
+    """Place of a day among all; -1 where nobody is without supply, or the day is not known."""
+    at = (day - days.first_day) * days.n_places + place
+    return at if days.n_places > 0 and day >= days.first_day and at + 1 < len(days.dark.ptr) else -1
+
+
+@nb.njit(error_model="numpy")
+def is_silent(
+    seed: int, consumer: int, hour: float, days: DarkDays, place: int, hops: int, kind: int, params: CommunicationParams
+) -> bool:
+    """Is a meter without supply at an hour, counted from 2000-01-01, or not yet in its network again?"""
+    day = int(np.floor(hour / DAY_H))
+    at = _place_on(days, day, place)
+    return at >= 0 and is_off_air(seed, consumer, day, hour - day * DAY_H, days.dark, at, hops, kind, params)
+
+
+@nb.njit(error_model="numpy")
+def with_supply_h(hour: float, days: DarkDays, place: int) -> float:
+    """An hour, counted from 2000-01-01, or that at which supply is back if it is out then."""
+    day = int(np.floor(hour / DAY_H))
+    at = _place_on(days, day, place)
+    if at >= 0:
+        for j in range(days.dark.ptr[at], days.dark.ptr[at + 1]):
+            if days.dark.from_h[j] <= hour - day * DAY_H < days.dark.until_h[j]:
+                return day * DAY_H + days.dark.until_h[j]
+    return hour
+
+
 @nb.njit(inline="always", error_model="numpy")
 def dark_h(dark: Dark, place: int) -> float:
     """Time of the day that a place is without supply. [h]"""
@@ -234,12 +286,11 @@ def draw_links(
 @nb.njit(cache=True, error_model="numpy")
 def arrivals_h(
     seed: int, ids: NDArray[np.int64], gateway: NDArray[np.int64], day: int, link: NDArray[np.float32],
-    hops: NDArray[np.uint8], kind: NDArray[np.uint8], params: CommunicationParams, breakdown: Breakdown,
-    out: NDArray[np.float32],
+    hops: NDArray[np.uint8], kind: NDArray[np.uint8], params: CommunicationParams, breakdown: Breakdown, dark: Dark,
+    place: NDArray[np.int32], out: NDArray[np.float32],
 ) -> None:  # fmt: skip
-    """`arrival_h` of many meters that are not without supply, shape (n,) each."""
-    dark = Dark(np.zeros(2, np.int64), np.zeros(0), np.zeros(0))
+    """`arrival_h` of many meters, shape (n,) each."""
     for i in range(len(ids)):
         out[i], _ = arrival_h(
-            seed, ids[i], gateway[i], day, link[i], hops[i], kind[i], params, breakdown, dark, 0, False
+            seed, ids[i], gateway[i], day, link[i], hops[i], kind[i], params, breakdown, dark, place[i], False
         )

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from twin.datapack import read_yaml
-from twin.meters.communication import Breakdown, arrivals_h, draw_links
+from twin.meters.communication import Breakdown, arrivals_h, draw_links, never_dark
 from twin.meters.failure import YEAR_DAYS
 from twin.meters.metrology import (
     AGEING,
@@ -97,7 +97,7 @@ class SystemMeters:
         out = np.empty(len(self.entity), np.float32)
         arrivals_h(
             np.uint64(self.seed), self.entity, self.entity, day + 1, self.link, self.hops, self.kind,
-            self.params.communication, breakdown, out,
+            self.params.communication, breakdown, never_dark(1), np.zeros(len(out), np.int32), out,
         )  # fmt: skip
         return np.isfinite(out)
 

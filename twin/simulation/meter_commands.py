@@ -1,6 +1,7 @@
 """Commands of a head-end in a run: who is addressed, when each is carried out, what the switches make of it.
 
-When a command reaches a meter hangs on no state, so that a day's switching is known before its networks are solved.
+When a command reaches a meter hangs on no state, so that a day's switching is known before its networks are solved:
+interruptions of supply, which hold it up, are drawn for any day alone.
 Switches are a state by arm (`twin.simulation.relays`): prepaid wallets, which differ between arms, command the same.
 """
 
@@ -16,11 +17,12 @@ from numpy.typing import NDArray
 
 from twin.datapack import read_yaml
 from twin.demand.weather import EPOCH, day_number
-from twin.meters.commands import HOUR_S, deliver, draw_addressed
+from twin.meters.commands import HOUR_S, deliver, draw_addressed, tried_daily_h
 from twin.meters.communication import DAY_H
-from twin.meters.firmware import NEVER, NEW_FIRMWARE, FirmwareParams, campaign_days
+from twin.meters.firmware import NEW_FIRMWARE, FirmwareParams, campaign_days
 from twin.meters.relay import CLOSED, LOAD_SWITCH_CLOSED, LOAD_SWITCH_OPEN, OPEN
 from twin.results.schema import arrow_schema
+from twin.simulation.meter_outages import dark_days_of
 from twin.simulation.shard_tables import named
 from twin.simulation.system_tables import clock_at
 
@@ -94,18 +96,25 @@ class Commands:
             addressed &= np.isin(makers, command.vendors)[fleet.kind]
         rows = np.flatnonzero(addressed)
         start_h = DAY_H * day_number(command.day) + command.hour
-        issued, reached = np.empty(len(rows)), np.empty(len(rows))
-        deliver(
-            np.uint64(self.devices.seed), fleet.ids[rows], self.devices.gateways(rows), fleet.kind[rows],
-            fleet.link[rows], fleet.hops[rows], self.devices.params.communication, self.devices.breakdown, number,
-            start_h, command.queue_min / 60.0, command.jitter_s, command.within_h, issued, reached,
-        )  # fmt: skip
-        within_h = command.within_h
+        issued, reached, within_h = np.empty(len(rows)), np.empty(len(rows)), command.within_h
         if command.command == "firmware":
-            params = self.devices.types.params(FirmwareParams, "firmware")
-            days = campaign_days(self.devices.seed, fleet.ids[rows], fleet.kind[rows], number, params)
             within_h = DAY_H * float(read_yaml("meter_fleet")["firmware_campaign_days"]["value"])
-            reached = np.where((days != NEVER) & (DAY_H * days < within_h), issued + DAY_H * days, np.inf)
+        last_h = start_h + command.queue_min / 60.0 + within_h + command.jitter_s / HOUR_S
+        seed, params = np.uint64(self.devices.seed), self.devices.params.communication
+        place = self.devices.place.dt[rows]
+        dark = dark_days_of(self.devices.outages, start_h, last_h)
+        deliver(
+            seed, fleet.ids[rows], self.devices.gateways(rows), fleet.kind[rows], fleet.link[rows], fleet.hops[rows],
+            params, self.devices.breakdown, number, start_h, command.queue_min / 60.0, command.jitter_s,
+            command.within_h, dark, place, issued, reached,
+        )  # fmt: skip
+        if command.command == "firmware":
+            firmware = self.devices.types.params(FirmwareParams, "firmware")
+            failures = campaign_days(self.devices.seed, fleet.ids[rows], fleet.kind[rows], number, firmware)
+            tried_daily_h(
+                seed, fleet.ids[rows], fleet.kind[rows], fleet.hops[rows], params, failures, dark, place, within_h,
+                issued, reached,
+            )  # fmt: skip
         return _Campaign(number, command.command, rows, issued, reached, issued + within_h)
 
     def prepare(self, date: dt.date) -> CommandDay:

@@ -110,15 +110,15 @@ class MeterDevices:
         self.models = UserModels(self.types, np.append(kind, self.types.code("ct_operated", "ct_operated")))
         self.dt_meters = DtMeters(world.seed, population, self.place.dt, self.types, self.params, self.models)
         self.feeder_meters = feeder_meters(world.seed, population, self.types, self.params, self.models)
-        self.first_day = day_number(world.plan.dates[0])
+        self.first_day, self.last_date = day_number(world.plan.dates[0]), world.plan.dates[-1]
         self.state: FleetState
         self.estimates = Estimates(self, len(world.plan.arms), world.plan.zones.n_zones)
         wanted = world.plan.scenario.meters.commands
         prepaid = world.plan.scenario.meters.prepaid
         limit = world.plan.scenario.meters.load_limit
+        self.outages = MeterOutages(self, world.outages) if world.outages is not None else None
         self.relays = Relays(self, len(world.plan.arms)) if wanted or prepaid or limit else None
         self.commands = Commands(self, wanted, self.relays) if self.relays is not None and wanted else None
-        self.outages = MeterOutages(self, world.outages) if world.outages is not None else None
         self.limits = LoadLimits(self, limit, self.relays) if self.relays is not None and limit else None
 
     @property

@@ -5,6 +5,7 @@ Only meters that are not read at the moment, and those with an estimate still to
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,7 +14,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from twin.datapack import read_yaml
-from twin.meters.communication import arrivals_h
+from twin.demand.weather import EPOCH
+from twin.meters.communication import arrivals_h, never_dark
 from twin.meters.head_end import (
     CORRECTED,
     DEFECTIVE,
@@ -182,11 +184,16 @@ class Estimates:
     def _come_late(self, rows: NDArray[np.int64], last: int, wait_days: int) -> NDArray[np.bool_]:
         """Whose register of a day comes in within some days more; midnight registers are kept in the meter."""
         fleet, found, out = self.devices.fleet, np.zeros(len(rows), np.bool_), np.empty(len(rows), np.float32)
+        outages, dark, place = self.devices.outages, never_dark(1), np.zeros(len(rows), np.int32)
+        if outages is not None:
+            place = self.devices.place.dt[rows]
         for later in range(1, int(wait_days) + 1):
+            if outages is not None:  # the day on which it is asked for, which may lie behind the run's end
+                dark = outages.alone(EPOCH + dt.timedelta(days=last + 1 + later))
             arrivals_h(
                 np.uint64(self.devices.seed), fleet.ids[rows], self.devices.gateways(rows), last + 1 + later,
                 fleet.link[rows], fleet.hops[rows], fleet.kind[rows], self.devices.params.communication,
-                self.devices.breakdown, out,
+                self.devices.breakdown, dark, place, out,
             )  # fmt: skip
             found |= np.isfinite(out)
         return found

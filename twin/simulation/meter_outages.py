@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from twin.meters.communication import DAY_H, Dark, hours_dark
+from twin.demand.weather import EPOCH, day_number
+from twin.meters.communication import DAY_H, Dark, DarkDays, days_in_a_row, hours_dark
 from twin.meters.fleet import PowerCuts, no_cuts
 from twin.meters.gasp import POWER_FAILURE, POWER_RESTORED, GaspParams
 from twin.meters.power import POWER, behind, count_power, dark_at_once
@@ -75,6 +76,10 @@ class MeterOutages:
     def dark(self, date: dt.date) -> Dark:
         """When each DT is without supply on a day."""
         return dark_of(*self.outages.by_dt(self.outages.on(date)), self.n_places - 1)
+
+    def alone(self, date: dt.date) -> Dark:
+        """The same of any day, drawn for itself; `dark` keeps the last one, for networks."""
+        return dark_of(*self.outages.by_dt(self.outages.times(date)), self.n_places - 1)
 
     def cuts(self, date: dt.date) -> PowerCuts:
         """A day, and the one after it, on which its profiles come in."""
@@ -146,3 +151,13 @@ class MeterOutages:
 def cuts_of(outages: MeterOutages | None, date: dt.date, n_dts: int) -> PowerCuts:
     """Interruptions of a day; none where the scenario asks for no outages."""
     return no_cuts(n_dts + 1) if outages is None else outages.cuts(date)
+
+
+def dark_days_of(outages: MeterOutages | None, from_h: float, until_h: float) -> DarkDays:
+    """Interruptions of the days between two hours, counted from 2000-01-01, as far as the run goes; none without."""
+    first = int(from_h // DAY_H)
+    if outages is None:
+        return days_in_a_row(first, [])
+    last = min(int(until_h // DAY_H) + 1, day_number(outages.devices.last_date) + 1)
+    dates = [EPOCH + dt.timedelta(days=day) for day in range(first, last + 1)]
+    return days_in_a_row(first, [outages.alone(date) for date in dates])

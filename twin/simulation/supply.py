@@ -71,8 +71,8 @@ def interrupt(kw: NDArray[np.float32], place: NDArray[np.int64], factor: NDArray
 
 
 @dataclass
-class SupplyDay:
-    """Interruptions of a day as a shard's feeders and HT consumers live through them."""
+class Times:
+    """When a shard's places are without supply on a day."""
 
     date: dt.date
     heads: Merged
@@ -83,6 +83,14 @@ class SupplyDay:
     """Theirs, and their head's."""
     stations: Merged
     """By PSS that the shard owns."""
+    drawn: tuple[Interruptions, Interruptions, Interruptions]
+    """One by one: of feeders, of PSSs, of DTs."""
+
+
+@dataclass
+class SupplyDay(Times):
+    """Interruptions of a day as a shard's feeders and HT consumers live through them."""
+
     mean: dict[int, tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float64]]]
     """By stratum, for feeders that only stand for it: share, factor, and `Counts` as an array."""
     k: NDArray[np.float64]
@@ -143,7 +151,7 @@ class Outages:
         )
         return supply
 
-    def by_dt(self, day: SupplyDay) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    def by_dt(self, day: Times) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
         """Times without supply of every DT of the shard, rising: its row, from, until. [h]"""
         place, from_h, until_h = _times_of(day.heads, self._dt_feeder)
         shared = ~np.isin(place, day.dts)  # those with interruptions of their own have their head's among them
@@ -181,7 +189,8 @@ class Outages:
         count_places(_some(day.heads, position, position + 1), others, least_h, out)
         return out
 
-    def _draw(self, date: dt.date) -> SupplyDay:
+    def times(self, date: dt.date) -> Times:
+        """When the shard's places are without supply on any day, drawn for itself."""
         params, n = self.params, len(self.feeders)
         heads = interruptions("feeder", self.seed, self._own_places, self._sky("feeder", date), params)
         stations = interruptions("substation", self.seed, self._station_places, self._sky("substation", date), params)
@@ -198,6 +207,11 @@ class Outages:
             len(touched), np.concatenate([np.searchsorted(touched, dts.place), under]),
             np.concatenate([dts.from_h, from_h]), np.concatenate([dts.until_h, until_h]),
         )  # fmt: skip
+        return Times(date, by_head, touched, own, by_station, (heads, stations, dts))
+
+    def _draw(self, date: dt.date) -> SupplyDay:
+        times = self.times(date)
+        heads, stations, dts = times.drawn
         k_by_class = np.array([pick_up_k(name, date.month) for name in FEEDER_CLASSES])
         resolved = ~self.only_stands
         records = [
@@ -207,7 +221,9 @@ class Outages:
         ]
         mean = {code: self._mean(places, date, k_by_class) for code, places in self._strata.items()}
         k = k_by_class[self._state.feeders.feeder_class[self.feeders]]
-        return SupplyDay(date, by_head, touched, own, by_station, mean, k, records)
+        return SupplyDay(
+            date, times.heads, times.dts, times.own, times.stations, times.drawn, mean=mean, k=k, records=records
+        )
 
     def _mean(
         self, stratum: _Stratum, date: dt.date, k_by_class: NDArray[np.float64]
