@@ -60,7 +60,18 @@ def _problem(table: str, line: int, detail: Any) -> Problem:
 @lru_cache(maxsize=32)
 def read_yaml(name: str) -> Any:
     """The settings file ``twin/data/<name>.yaml``. Treat the result as read-only."""
-    return yaml.safe_load(files("twin").joinpath("data", f"{name}.yaml").read_text(encoding="utf-8"))
+    return parse_yaml(files("twin").joinpath("data", f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def parse_yaml(text: str) -> Any:
+    """A file of ours as plain data, by libyaml where PyYAML was built with it: ten times as fast, and the same data.
+
+    Raises
+    ------
+    yaml.YAMLError
+        If it is no YAML.
+    """
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
 
 
 Path = tuple[str | int, ...]

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from twin.simulation.own_shard import OwnShard
 from twin.simulation.shard import Shard, ShardSpec, Shared
 
 
@@ -39,7 +38,11 @@ class Backend(Protocol):
 
 def shard_class(shared: Shared) -> type[Shard]:
     """What kind of shard a run needs."""
-    return Shard if shared.own is None else OwnShard
+    if shared.own is None:
+        return Shard
+    from twin.simulation.own_shard import OwnShard  # it imports pandapower, which takes a worker seconds
+
+    return OwnShard
 
 
 class LocalBackend:

@@ -7,8 +7,9 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-import yaml
 from markupsafe import Markup
+
+from twin.datapack import parse_yaml
 
 LABEL_LIMIT = 80
 DESCRIPTION_LIMIT = 320
@@ -16,7 +17,10 @@ DESCRIPTION_LIMIT = 320
 
 @lru_cache(maxsize=1)
 def _entries() -> dict[str, dict[str, str]]:
-    return yaml.safe_load(files("twin.report").joinpath("catalogue.yaml").read_text(encoding="utf-8"))
+    entries: dict[str, dict[str, str]] = parse_yaml(
+        files("twin.report").joinpath("catalogue.yaml").read_text(encoding="utf-8")
+    )
+    return entries
 
 
 class Catalogue:

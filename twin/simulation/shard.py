@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,6 @@ from twin.simulation.messages import (
 from twin.simulation.meter_devices import MeterDevices
 from twin.simulation.meter_state import MeterState, start_of_month
 from twin.simulation.meter_tables import estimate_files, meter_files
-from twin.simulation.own_grid import OwnGrid
 from twin.simulation.plan import PointPlan
 from twin.simulation.population import Population, build_population
 from twin.simulation.prepaid import Wallets
@@ -60,6 +60,9 @@ from twin.simulation.supply import Outages
 from twin.simulation.supply_tables import supply_files
 from twin.simulation.verification import BASELINE, verify_sample
 from twin.simulation.wallet_tables import wallet_window_files
+
+if TYPE_CHECKING:
+    from twin.simulation.own_grid import OwnGrid  # it imports pandapower, which takes a worker seconds
 
 LOG = logging.getLogger(__name__)
 
