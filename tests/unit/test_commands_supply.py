@@ -55,7 +55,7 @@ def sent(days, at_h, *, params=ALWAYS_UP, within_h=24.0, jitter_s=0.0, hops=1, f
 
 def test_a_try_in_the_dark_or_before_joining_is_made_again_at_the_datasheet_s_pace():
     dark, hops = one_day((9.0, 11.0)), 4
-    joins = np.array([joined_h(np.uint64(3), int(i), DAY, 11.0, hops, MESH, ALWAYS_UP) for i in IDS[:N]])
+    joins = np.array([joined_h(np.uint64(3), int(i), DAY, 9.0, 11.0, hops, MESH, ALWAYS_UP) for i in IDS[:N]])
     tries = np.maximum(np.ceil((joins - 10.0) / RETRY_H), 1.0)
     got = sent([dark, never_dark(1)], 10.0, hops=hops)
     assert np.allclose(got, 10.0 + RETRY_H * tries, atol=0.01), (

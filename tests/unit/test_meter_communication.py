@@ -14,6 +14,7 @@ from twin.meters.communication import (
     draw_links,
     gateway_up,
     join_min,
+    joined_h,
     latency_s,
     never_dark,
     one_shot,
@@ -26,6 +27,7 @@ MESH = catalogue().names.index("ncc.single_phase")
 ALWAYS_UP = PARAMS._replace(gateway_mtbf_days=np.full(len(catalogue()), 1e12))
 DAY = 9600
 BRIGHT = never_dark(1)
+NOWHERE = np.zeros(len(IDS), np.int32)
 
 
 def arrival(*asked):
@@ -153,3 +155,79 @@ def test_the_curve_of_daily_reads_is_the_analytic_one():
         tries = np.maximum(np.ceil((hour - starts) / retry), 0).astype(int)
         chance = sum(np.mean(tries == n) * (1.0 - missed**n) for n in np.unique(tries))
         assert abs((out < hour).sum() - chance.sum()) < 4.9 * np.sqrt((chance * (1 - chance)).sum()) + 1, hour
+
+
+def test_after_a_short_interruption_a_mesh_meter_joins_warm_and_after_a_long_one_cold():
+    """AMI facts, section 10: lognormal, median 5 to 30 min warm and 30 to 60 min cold."""
+    ids, hops = IDS[:4000], 2
+    names, sd = catalogue().names, PARAMS.join_log_sd
+    for name in ("ncc.single_phase", "genus.single_phase"):
+        kind = names.index(name)
+        edge, warm, cold = PARAMS.join_warm_h[kind], PARAMS.join_warm_median_min[kind], PARAMS.join_median_min[kind]
+        assert 5.0 <= warm <= 30.0 <= cold <= 60.0
+        for long_h, median in ((0.05, warm), (edge, warm), (edge + 0.01, cold), (6.0, cold)):
+            got = [60.0 * joined_h(3, int(i), DAY, -long_h, 0.0, hops, kind, PARAMS) for i in ids]
+            assert near_mean(np.log(got), np.log(median), sd[kind]), (name, long_h)
+    modem = names.index("eesl.single_phase")
+    short, long = (joined_h(3, 7, DAY, -h, 0.0, 1, modem, PARAMS) for h in (0.05, 6.0))
+    assert short == long, "a modem registers anew"
+
+
+def test_a_part_of_the_chronic_meters_is_never_reached_and_the_others_seldom():
+    """Uttar Pradesh: 0.34 % never communicated; with the seldom ones some 0.7 % of a cellular fleet are not in."""
+    kind = catalogue().names.index("eesl.single_phase")
+    link, hops = links("eesl.single_phase", ALWAYS_UP)
+    share, never = PARAMS.chronic_share[kind], PARAMS.chronic_never_share[kind]
+    assert near_share(np.sum(link == 0.0), len(IDS), share * never)
+    assert near_share(np.sum(link == np.float32(PARAMS.chronic_link[kind])), len(IDS), share * (1 - never))
+    assert share * never == pytest.approx(0.0034, rel=0.05)
+    came = np.empty((3, len(IDS)), np.float32)
+    for day in range(3):
+        arrivals_h(np.uint64(3), IDS, IDS, DAY + day, link, hops, np.full(len(IDS), kind, np.uint8), ALWAYS_UP,
+                   NO_BREAKDOWN, BRIGHT, NOWHERE, came[day])  # fmt: skip
+    assert not np.isfinite(came[:, link == 0.0]).any()
+    assert np.isfinite(came[:, (link > 0.0) & (link < 0.3)]).any()
+    assert 0.005 < np.mean(~np.isfinite(came[0])) < 0.009
+
+
+def test_daily_success_rises_with_tries():
+    """Whoever is reached at a pace is reached at twice that pace: more tries a day, never fewer reads."""
+    link, hops = links("ncc.single_phase", ALWAYS_UP)
+    link = np.minimum(link, np.float32(0.5))
+    kind, shares = np.full(len(IDS), MESH, np.uint8), []
+    for retry_h in (12.0, 6.0, 3.0, 1.0):
+        params = ALWAYS_UP._replace(retry_h=np.full(len(catalogue()), retry_h))
+        out = np.empty(len(IDS), np.float32)
+        arrivals_h(np.uint64(3), IDS, IDS, DAY, link, hops, kind, params, NO_BREAKDOWN, BRIGHT, NOWHERE,
+                   out)  # fmt: skip
+        missed = (1.0 - link.astype(np.float64) ** hops) ** params.sends[MESH]
+        starts = params.spread_h[MESH] * (np.arange(500) + 0.5) / 500
+        tries = np.ceil((24.0 - starts) / retry_h).astype(int)
+        chance = sum(np.mean(tries == n) * (1.0 - missed**n) for n in np.unique(tries))
+        assert abs(np.isfinite(out).sum() - chance.sum()) < 4.9 * np.sqrt((chance * (1 - chance)).sum()) + 1
+        shares.append(np.isfinite(out).mean())
+    assert np.all(np.diff(shares) > 0.01)
+
+
+def test_an_outage_of_a_gateway_makes_all_its_meters_fail_together():
+    """Correlation between two meters behind one gateway (intra-class) above 0.9, and none between gateways."""
+    n_gateways, each = 1000, 40
+    gateway = np.repeat(np.arange(n_gateways), each)
+    ids = np.arange(n_gateways * each, dtype=np.int64)
+    kind = np.full(len(ids), MESH, np.uint8)
+    params = ALWAYS_UP._replace(chronic_share=np.zeros(len(catalogue())))
+    link, hops = draw_links(3, ids, kind, params)
+    failure, out = Breakdown(0.3, DAY * 24.0, DAY * 24.0 + 24.0), np.empty(len(ids), np.float32)
+    arrivals_h(np.uint64(3), ids, gateway, DAY, link, hops, kind, params, failure, BRIGHT,
+               np.zeros(len(ids), np.int32), out)  # fmt: skip
+
+    def intra_class(group):
+        """One-way analysis of variance: (between - within) / (between + (k - 1) within)."""
+        table = np.isfinite(out)[group].reshape(-1, each).astype(float)
+        between = each * table.mean(axis=1).var(ddof=1)
+        within = table.var(axis=1, ddof=1).mean()
+        return (between - within) / (between + (each - 1) * within)
+
+    assert intra_class(np.arange(len(ids))) > 0.9
+    across = np.arange(len(ids)).reshape(n_gateways, each).T.ravel()
+    assert abs(intra_class(across)) < 0.1

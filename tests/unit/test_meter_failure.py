@@ -21,7 +21,7 @@ KIND = catalogue().names.index("genus.single_phase")
 
 
 def test_hand_hazard_and_the_trial_s_shares():
-    trial = FailureParams(*(np.array([x]) for x in (0.01, 0.35, 0.0095, 22.0, 4.5, 0.0, 3.0, 0.6)))
+    trial = FailureParams(*(np.array([x]) for x in (0.01, 0.35, 0.0095, 22.0, 4.5, 0.0, 3.0, 0.6, 0.03)))
     shares = [1 - np.exp(-cumulative_hazard(years, 0, trial)) for years in (1.0, 5.0, 10.0)]
     assert cumulative_hazard(1.0, 0, trial) == np.float64(0.01 * (1 - np.exp(-1 / 0.35)) + 0.0095 + (1 / 22) ** 4.5)
     assert np.allclose(shares, [0.019, 0.059, 0.130], atol=0.006), "cumulative 1.9, 5.9 and 13.0 % in the facts' trial"

@@ -70,7 +70,7 @@ def test_times_without_supply_are_kept_by_place():
 def test_joining_delays_a_read_by_its_time_and_by_nothing_else():
     link, hops, n = 1.0, 4, 3000
     dark = Dark(np.array([0, 1]), np.array([0.0]), np.array([2.0]))
-    joins = np.array([joined_h(3, int(i), DAY, 2.0, hops, MESH, ALWAYS_UP) for i in IDS[:n]]) - 2.0
+    joins = np.array([joined_h(3, int(i), DAY, 0.0, 2.0, hops, MESH, ALWAYS_UP) for i in IDS[:n]]) - 2.0
     median, log_sd, hop = (getattr(PARAMS, f"join_{name}")[MESH] / unit for name, unit in
                            (("median_min", 60.0), ("log_sd", 1.0), ("hop_min", 60.0)))  # fmt: skip
     assert near_mean(np.log(joins - 2 * hop), np.log(median), log_sd), "5 min more for each hop beyond the second"

@@ -90,7 +90,8 @@ def test_functions_replace_the_built_in_models_of_their_types_only(mine):
     going = of_mine & (before <= devices.context(DATE).day) & ~today.devices.clock_set & works
     assert np.allclose((devices.state.clock_s - before_clock)[going], 8.64, atol=1e-4), "100 ppm of a day"
     at_risk = of_mine & (before <= devices.context(DATE).day)
-    chance = 1 - np.exp(-devices.fleet.frailty[at_risk] * devices.context(DATE).stress * 9.0 / YEAR_DAYS)
+    stress = devices.context(DATE).stress[devices.place.feeder[at_risk]]
+    chance = 1 - np.exp(-devices.fleet.frailty[at_risk] * stress * 9.0 / YEAR_DAYS)
     assert abs(today.devices.failed[at_risk].sum() - chance.sum()) < 5 * np.sqrt(chance.sum())
     ledger = today.arms[0].ledger_kwh
     assert np.allclose(ledger[:, 0], ledger[:, 1:].sum(axis=1), rtol=1e-9)

@@ -1,8 +1,9 @@
 """How a meter's data come in (model M5): links, hops, gateways, retries, joining after an outage, latency.
 
 One attempt end to end ``q = 1 - (1 - p^h)^r`` (link p, hops h, r sends per attempt); an attempt also needs its gateway.
-Hops are geometric, links Beta, a chronic class has a link of its own. A gateway is down from failures drawn day by day
-(``1 - exp(-1 / MTBF)``) for exponential times: no state, any hour can be asked alone. Form: AMI facts, section 10.
+Hops are geometric, links Beta; a chronic class is reached seldom, with a link of its own, and a part of it never. A
+gateway is down from failures drawn day by day (``1 - exp(-1 / MTBF)``) for exponential times: no state, any hour can be
+asked alone. Form: AMI facts, section 10.
 """
 
 from __future__ import annotations
@@ -37,10 +38,13 @@ class CommunicationParams(NamedTuple):
     retry_h: NDArray[np.float64]
     chronic_share: NDArray[np.float64]
     chronic_link: NDArray[np.float64]
+    chronic_never_share: NDArray[np.float64]
     latency_first_s: NDArray[np.float64]
     latency_hop_s: NDArray[np.float64]
     latency_log_sd: NDArray[np.float64]
     join_median_min: NDArray[np.float64]
+    join_warm_h: NDArray[np.float64]
+    join_warm_median_min: NDArray[np.float64]
     join_log_sd: NDArray[np.float64]
     join_hop_min: NDArray[np.float64]
     gateway_meters: NDArray[np.float64]
@@ -201,11 +205,17 @@ def minute_of(day: int, hour: float) -> int:
 
 @nb.njit(inline="always", error_model="numpy")
 def joined_h(
-    seed: int, consumer: int, day: int, until_h: float, hops: int, kind: int, params: CommunicationParams
-) -> float:
-    """Hour at which a meter is in its network again whose supply came back at ``until_h``."""
+    seed: int, consumer: int, day: int, from_h: float, until_h: float, hops: int, kind: int,
+    params: CommunicationParams,
+) -> float:  # fmt: skip
+    """Hour at which a meter is in its network again that was without supply from ``from_h`` to ``until_h``.
+
+    After up to ``join_warm_h`` neighbours still know routes and keys, and it joins warm; else from the beginning.
+    """
     z = normal(key64(seed, Stream.METER_JOIN, consumer), minute_of(day, until_h))
-    median, log_sd = params.join_median_min[kind], params.join_log_sd[kind]
+    is_warm = until_h - from_h <= params.join_warm_h[kind]
+    median = params.join_warm_median_min[kind] if is_warm else params.join_median_min[kind]
+    log_sd = params.join_log_sd[kind]
     return until_h + join_min(hops, median, params.join_hop_min[kind], log_sd, z) / 60.0
 
 
@@ -220,7 +230,7 @@ def is_off_air(
             return False
         if hour < dark.until_h[j]:
             return True
-        if hour < joined_h(seed, consumer, day, dark.until_h[j], hops, kind, params):
+        if hour < joined_h(seed, consumer, day, dark.from_h[j], dark.until_h[j], hops, kind, params):
             return True
     return False
 
@@ -267,8 +277,9 @@ def _draw(
         hops[i] = 1
         if stop < 1.0:
             hops[i] = min(1 + int(np.log(uniform(key, 0)) / np.log(1.0 - stop)), int(params.most_hops[k]))
-        if uniform(key, 1) < params.chronic_share[k]:
-            link[i] = params.chronic_link[k]
+        u = uniform(key, 1)
+        if u < params.chronic_share[k]:
+            link[i] = 0.0 if u < params.chronic_share[k] * params.chronic_never_share[k] else params.chronic_link[k]
         else:
             a = gamma(splitmix64(key ^ np.uint64(1)), params.link_alpha[k])
             link[i] = a / (a + gamma(splitmix64(key ^ np.uint64(2)), params.link_beta[k]))

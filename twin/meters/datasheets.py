@@ -119,10 +119,13 @@ class Communication(_Part):
     retry_h: _Positive
     chronic_share: _Share
     chronic_link: _Share
+    chronic_never_share: _Share
     latency_first_s: _Positive
     latency_hop_s: _NotNegative
     latency_log_sd: _NotNegative
     join_median_min: _Positive
+    join_warm_h: _NotNegative
+    join_warm_median_min: _Positive
     join_log_sd: _NotNegative
     join_hop_min: _NotNegative
     gateway_meters: _Count
@@ -169,6 +172,7 @@ class Failure(_Replaceable):
     frailty_cv: _NotNegative
     repair_median_days: _Positive
     repair_log_sd: _NotNegative
+    crew_swaps_per_year: _Positive
 
 
 class Firmware(_Part):

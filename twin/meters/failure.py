@@ -2,6 +2,9 @@
 
 Cumulative hazard ``H(t) = a (1 - exp(-t / tau)) + l t + (t / eta)^k``; a meter of frailty z (Gamma, mean 1) fails in
 (t, t + dt) with probability ``1 - exp(-z stress (H(t + dt) - H(t)))``, exact for any dt. Form: AMI facts, section 10.
+
+Crews swap a fixed number of meters a day. With failures ``f(d)`` a day as a share of that number, those before a meter
+take ``w(d + 1) = max(w(d) + f(d) - 1, 0)`` days: a queue of so many meters that their expected number is enough.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ class FailureParams(NamedTuple):
     frailty_cv: NDArray[np.float64]
     repair_median_days: NDArray[np.float64]
     repair_log_sd: NDArray[np.float64]
+    crew_swaps_per_year: NDArray[np.float64]
 
 
 @nb.njit(error_model="numpy")
@@ -93,6 +97,37 @@ def repair_days(seed: int, consumer: int, day: int, kind: int, params: FailurePa
     """Days until the meter that failed on a day is swapped."""
     z = normal(key64(seed, Stream.METER_REPAIR, consumer), day)
     return params.repair_median_days[kind] * np.exp(params.repair_log_sd[kind] * z)
+
+
+def mean_rates(
+    low_years: NDArray[np.float64], high_years: NDArray[np.float64], params: FailureParams
+) -> NDArray[np.float64]:
+    """Failures a year and meter of each type whose ages are even between two, at a stress of 1. Shape (n_types,)."""
+    ages = zip(low_years, high_years, strict=True)
+    rise = [cumulative_hazard(b, k, params) - cumulative_hazard(a, k, params) for k, (a, b) in enumerate(ages)]
+    return np.array(rise) / (high_years - low_years)
+
+
+def waiting_days(
+    rate_per_year: NDArray[np.float64], crew_swaps_per_year: NDArray[np.float64], stress: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Time that crews need for the meters that have failed before, after some days of which the first began with none.
+
+    Parameters
+    ----------
+    rate_per_year, crew_swaps_per_year : array, shape (n_types,)
+        Failures, and swaps that crews can make, a year and meter.
+    stress : array, shape (n_days,)
+        Multiplies the failures of each day.
+
+    Returns
+    -------
+    wait : array, shape (n_types,)
+        [days]
+    """
+    ahead = np.cumsum(np.outer(rate_per_year / crew_swaps_per_year, stress) - 1.0, axis=1)
+    lowest = np.minimum(ahead.min(axis=1, initial=0.0), 0.0)
+    return (ahead[:, -1] if ahead.shape[1] else 0.0 * lowest) - lowest
 
 
 @nb.njit(cache=True, error_model="numpy")

@@ -115,8 +115,10 @@ class DayContext(NamedTuple):
     """Meters' temperature above reference, shape (n_districts, n_zones). [K]"""
     square_k2: NDArray[np.float64]
     """Mean of (T - 25 C)^2, shape (n_districts,). [K^2]"""
-    stress: float
-    """Multiplies the failure rate."""
+    stress: NDArray[np.float64]
+    """Multiplies the failure rate, by position of the feeder, shape (n_feeders + 1,)."""
+    crew_wait_days: NDArray[np.float64]
+    """How long crews need for the meters that failed before, shape (n_types,). [days]"""
     breakdown: Breakdown
 
 
@@ -194,11 +196,12 @@ def advance_fleet(
             fails = fails_on(today.seed, fleet.ids[i], today.day, given.chance[chance_at])
         else:
             fails = fails_today(
-                today.seed, fleet.ids[i], today.day, age, fleet.frailty[i], today.stress, k, params.failure, highest[k]
-            )
+                today.seed, fleet.ids[i], today.day, age, fleet.frailty[i], today.stress[place.feeder[i]], k,
+                params.failure, highest[k],
+            )  # fmt: skip
         if fails:
             out.failed[i] = True
-            wait = repair_days(today.seed, fleet.ids[i], today.day, k, params.failure)
+            wait = repair_days(today.seed, fleet.ids[i], today.day, k, params.failure) + today.crew_wait_days[k]
             state.swap_day[i] = today.day + 1 + int(min(wait, 1e6))
             continue
         if fleet.hops[i] == 0:
@@ -359,7 +362,7 @@ def settled_clocks(
 @nb.njit(cache=True, error_model="numpy")
 def settled_swaps(
     seed: int, fleet: Fleet, params: FailureParams, installed_day: NDArray[np.int32], day: int, given: Given,
-    out: NDArray[np.int32],
+    crew_wait_days: NDArray[np.float64], out: NDArray[np.int32],
 ) -> None:  # fmt: skip
     """First day with a new meter of those that a run finds failed: failures of a day times mean days to a swap."""
     chances = 0
@@ -369,7 +372,7 @@ def settled_swaps(
         chances += given.has_chance[k]
         age = (day - installed_day[i]) / YEAR_DAYS
         key = key64(seed, Stream.METER_REPAIR, fleet.ids[i])
-        mean_days = 1.0 + params.repair_median_days[k] * np.exp(0.5 * params.repair_log_sd[k] ** 2)
+        mean_days = 1.0 + params.repair_median_days[k] * np.exp(0.5 * params.repair_log_sd[k] ** 2) + crew_wait_days[k]
         if given.has_chance[k]:
             chance = given.chance[chance_at] * mean_days
         else:

@@ -138,7 +138,8 @@ def _breathe(
     today: DayContext, dark: Dark, counts: NDArray[np.float64],
 ) -> None:  # fmt: skip
     k, row = fleet.kind[i], place.feeder[i]
-    joined = joined_h(today.seed, fleet.ids[i], today.day, dark.until_h[j], fleet.hops[i], k, params)
+    from_h, until_h = dark.from_h[j], dark.until_h[j]
+    joined = joined_h(today.seed, fleet.ids[i], today.day, from_h, until_h, fleet.hops[i], k, params)
     counts[row, JOINING_H] += joined - dark.until_h[j]
     u = uniform(key64(today.seed, Stream.METER_BREATH, fleet.ids[i]), minute_of(today.day, dark.until_h[j]))
     if u < link:

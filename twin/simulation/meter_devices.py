@@ -46,6 +46,7 @@ from twin.simulation.meter_commands import CommandDay, Commands
 from twin.simulation.meter_estimates import Estimates
 from twin.simulation.meter_outages import MeterOutages, PowerDay, cuts_of
 from twin.simulation.meter_places import gateways_of, places_of
+from twin.simulation.meter_stress import Stress, age_ranges, sort_of
 from twin.simulation.meter_variants import UserModels
 from twin.simulation.population import Population
 from twin.simulation.relays import Relays
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
 NOMINAL_V = LV_BASE_V * LV_NOMINAL_PU
 MEAN_AGE_SHARE = 0.5
 """A clock's mean rate since it was put up is that at half its age, since it changes evenly with age."""
-SMART, STATIC, ELECTROMECHANICAL = "smart", "static", "electromechanical"
 
 
 @dataclass
@@ -110,6 +110,7 @@ class MeterDevices:
         self.models = UserModels(self.types, np.append(kind, self.types.code("ct_operated", "ct_operated")))
         self.dt_meters = DtMeters(world.seed, population, self.place.dt, self.types, self.params, self.models)
         self.feeder_meters = feeder_meters(world.seed, population, self.types, self.params, self.models)
+        self.stress = Stress(population, self.types, self.params.failure)
         self.first_day, self.last_date = day_number(world.plan.dates[0]), world.plan.dates[-1]
         self.state: FleetState
         self.estimates = Estimates(self, len(world.plan.arms), world.plan.zones.n_zones)
@@ -154,9 +155,13 @@ class MeterDevices:
         installed = _installed(self.seed, self.fleet, self.types, today.day)
         clock, swap, square_k2 = np.empty(n, np.float32), np.empty(n, np.int32), float(today.square_k2.mean())
         everywhere = np.full(len(today.square_k2), square_k2)
-        given = self.models.state(self.fleet, self.place, installed, today.day, 1.0, everywhere, MEAN_AGE_SHARE)
+        usual = np.ones_like(today.stress)
+        given = self.models.state(self.fleet, self.place, installed, today.day, usual, everywhere, MEAN_AGE_SHARE)
         settled_clocks(self.fleet, self.params, installed, today.day, square_k2, given, clock)
-        settled_swaps(np.uint64(self.seed), self.fleet, self.params.failure, installed, today.day, given, swap)
+        settled_swaps(
+            np.uint64(self.seed), self.fleet, self.params.failure, installed, today.day, given, today.crew_wait_days,
+            swap,
+        )  # fmt: skip
         registers = np.zeros_like(month_to_date)
         self.state = FleetState(installed, installed.copy(), np.zeros(n, np.float32), np.zeros(n, np.uint16))
         if first.day > 1:
@@ -188,7 +193,7 @@ class MeterDevices:
 
     def context(self, date: dt.date) -> DayContext:
         """What a day is like where the meters hang."""
-        return day_context(self.seed, self.weather, date, self._zone_of_quarter, self.breakdown)
+        return day_context(self.seed, self.weather, date, self._zone_of_quarter, self.stress, self.breakdown)
 
     def advance(
         self, date: dt.date, used_kwh: list[NDArray[np.float64]], registers: NDArray[np.float64],
@@ -267,8 +272,9 @@ class MeterDevices:
 
 
 def day_context(
-    seed: int, weather: Weather, date: dt.date, zone_of_quarter: NDArray[np.uint8], breakdown: Breakdown = NO_BREAKDOWN
-) -> DayContext:
+    seed: int, weather: Weather, date: dt.date, zone_of_quarter: NDArray[np.uint8], stress: Stress,
+    breakdown: Breakdown = NO_BREAKDOWN,
+) -> DayContext:  # fmt: skip
     """A day's temperatures in the meters' boxes, by district and zone, and its stress."""
     fleet = read_yaml("meter_fleet")
     outdoor = weather.day(date).outdoor_c[:, PAD : PAD + DAY_STEPS]
@@ -276,8 +282,10 @@ def day_context(
     count = np.bincount(zone_of_quarter)
     by_zone = np.stack([box[:, zone_of_quarter == zone].mean(axis=1) for zone in range(len(count))], axis=1)
     rise = by_zone - read_yaml("meter_classes")["reference_c"]["value"]
-    stress = fleet["failure_stress_by_month"]["value"][date.month - 1]
-    return DayContext(np.uint64(seed), day_number(date), rise, mean_square_k2(box), float(stress), breakdown)
+    return DayContext(
+        np.uint64(seed), day_number(date), rise, mean_square_k2(box), stress.by_feeder(weather, date),
+        stress.crew_wait_days(date), breakdown,
+    )  # fmt: skip
 
 
 def meter_types(world: ReplicateWorld, types: Catalogue) -> NDArray[np.uint8]:
@@ -370,21 +378,16 @@ def _theft_flags(types: Catalogue) -> NDArray[np.float64]:
 def _theft_multiple(population: Population, kind: NDArray[np.uint8], types: Catalogue) -> NDArray[np.float32]:
     """What multiplies the shares of thieves: by kind of meter, zero outside the groups that steal."""
     spec = read_yaml("meter_fleet")
-    by_type = np.array([spec["theft_multiple"][_sort(types, code)]["value"] for code in range(len(types))], np.float32)
+    by_type = np.array(
+        [spec["theft_multiple"][sort_of(types, code)]["value"] for code in range(len(types))], np.float32
+    )
     may = np.array([row.smart_share_group in spec["theft_groups"]["value"] for row in categories()])
     return by_type[kind] * may[population.consumers.category]
 
 
-def _sort(types: Catalogue, code: int) -> str:
-    """smart, static or electromechanical."""
-    sheet = types.sheets[code]
-    return ELECTROMECHANICAL if sheet.maker == ELECTROMECHANICAL else STATIC if sheet.role == "legacy" else SMART
-
-
 def _installed(seed: int, fleet: Fleet, types: Catalogue, day: int) -> NDArray[np.int32]:
     """Day on which each meter was put up, from an even spread of ages. Shape (n,)."""
-    spec = read_yaml("meter_fleet")["age_years"]
-    low, high = np.array([spec[_sort(types, code)]["value"] for code in range(len(types))]).T
+    low, high = age_ranges(types)
     u = uniforms(seed, Stream.METER_AGE, fleet.ids)
     age = low[fleet.kind] + u * (high - low)[fleet.kind]
     return (day - 1 - np.floor(age * 365.25)).astype(np.int32)

@@ -55,14 +55,14 @@ class UserModels:
         return self.state(fleet, place, installed_day, today.day, today.stress, today.square_k2)
 
     def state(
-        self, fleet: Fleet, place: Places, installed_day: NDArray[np.int32], day: int, stress: float,
+        self, fleet: Fleet, place: Places, installed_day: NDArray[np.int32], day: int, stress: NDArray[np.float64],
         square_k2: NDArray[np.float64], clock_age_share: float = 1.0,
     ) -> Given:  # fmt: skip
-        """The same in words of its own; clocks are asked at a share of their age."""
+        """The same in words of its own (``stress`` by feeder); clocks are asked at a share of their age."""
         age = (day - installed_day) / YEAR_DAYS
         chance = self._ask(
             "failure", fleet, (),
-            lambda rows: (age[rows], fleet.frailty[rows].astype(np.float64), np.full(len(rows), stress)),
+            lambda rows: (age[rows], fleet.frailty[rows].astype(np.float64), stress[place.feeder[rows]]),
         )  # fmt: skip
         ppm = self._ask(
             "clock", fleet, (),

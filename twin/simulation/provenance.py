@@ -215,7 +215,7 @@ def _devices(points: list[PointPlan]) -> Iterator[dict[str, Any]]:
     classes = read_yaml("meter_classes")
     yield _row("meter_classes.classes", "limits of routine tests", worst_mark(classes["source"]), classes["source"])
     parts = dict(read_yaml("meter_fleet"))
-    for group in ("age_years", "theft", "theft_multiple"):
+    for group in ("age_years", "theft", "theft_multiple", "failure_stress_by_place"):
         parts |= {f"{group}.{name}": entry for name, entry in parts.pop(group).items()}
     for name, entry in (parts | {"reference_c": classes["reference_c"]}).items():
         value = entry.get("value", {key: entry[key] for key in entry if key != "source"})
