@@ -187,16 +187,13 @@ def meter(
     consumer: Annotated[int, typer.Argument(metavar="CONSUMER", help="consumer_id", show_default=False)],
     case: Annotated[int, typer.Option(help="case of the run")] = 0,
     out: Annotated[Path | None, typer.Option(help="page with its figures [default: meter-<CONSUMER>.html]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON; no page unless --out asks for it")] = False,
 ) -> None:
-    """Show one meter's life: use and readings, clock, arrivals, events, bills (runs with meters as devices)."""
-    from twin.meter_story import draw_story, meter_story, show_story
+    """Show one meter's life: profile, supply, switch, clock, reads, bills, wallet (runs with meters as devices)."""
+    from twin.meter_story_figure import tell_meter
     from twin.results.reader import open_run
 
-    story = meter_story(open_run(run_folder), consumer, case)
-    show_story(story, OUT)
-    page = out or Path(f"meter-{consumer}.html")
-    draw_story(story, page)
-    OUT.print(f"figures: {page}")
+    tell_meter(open_run(run_folder), consumer, case, out, OUT, json_wanted=as_json)
 
 
 @app.command(name="pilot-size")

@@ -1,23 +1,32 @@
-"""What ``twin meter`` shows: one meter's life in a run, truth and measurement side by side, printed and drawn."""
+"""What ``twin meter`` tells: one meter's life in a run, gathered from its tables, truth beside measurement."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+import datetime as dt
+import json
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
-from rich.console import Console
-from rich.table import Table
-
 from twin.errors import Problem, RunFolderError
+from twin.meter_spans import Span, flips, hours_by_day, merged, of_events
+from twin.report.settings import setting
 from twin.results.reader import Run
 from twin.units import PAISE_PER_INR
 
 NEEDED = ("meter_days", "readings")
-TOLD = ("readings", "meter_events", "bills", "estimates", "commands", "wallet_days")
+TOLD = {
+    "readings": "readings", "events": "meter_events", "bills": "bills", "estimates": "estimates",
+    "commands": "commands", "wallet": "wallet_days", "registers": "registers", "limits": "load_limits",
+}  # fmt: skip
+"""Parts of the story, and the tables that tell them by consumer."""
 KNOWN_SHOWN = 5
+MINUTES = 60.0
+WITHIN_H = 24.0
+"""A profile that comes in later is not in its day's row of ``meter_days``."""
+OPENS = ("_disconnect", "prepaid_disconnected")
+CLOSES = ("_connect", "prepaid_reconnected")
+"""Ends of the names of events with which a switch opens and closes, but for a load limit."""
+Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -26,13 +35,41 @@ class MeterStory:
 
     consumer_id: int
     case: int
-    days: list[dict[str, Any]]
-    readings: list[dict[str, Any]]
-    events: list[dict[str, Any]]
-    bills: list[dict[str, Any]]
-    estimates: list[dict[str, Any]]
-    commands: list[dict[str, Any]]
-    wallet: list[dict[str, Any]]
+    days: Rows
+    readings: Rows
+    events: Rows
+    bills: Rows
+    estimates: Rows
+    commands: Rows
+    wallet: Rows
+    registers: Rows
+    limits: Rows
+    place: dict[str, Any]
+    """Who the consumer is, and the DT and feeder above; empty where the run does not hold table ``consumers``."""
+    interruptions: list[Span]
+    """Times without supply, as tables ``outages`` and ``meter_events`` tell; apart from each other, in order."""
+    world: dict[str, Any]
+    """Arm, replicate and sweep of the case."""
+
+    @property
+    def begin(self) -> dt.datetime:
+        """The run's first midnight."""
+        return dt.datetime.combine(self.days[0]["date"], dt.time())
+
+    @property
+    def end(self) -> dt.datetime:
+        """Midnight after the run's last day."""
+        return dt.datetime.combine(self.days[-1]["date"], dt.time()) + dt.timedelta(days=1)
+
+    @property
+    def switched_off(self) -> list[Span]:
+        """Times in which a command or a wallet held the switch open."""
+        return merged(flips(self.events, OPENS, CLOSES, None, self.end))
+
+    @property
+    def overloads(self) -> list[Span]:
+        """Times from the first opening by a load limit until demand has been calm."""
+        return merged(of_events(self.events, "overload", "overload_ended", self.begin, self.end))
 
 
 def meter_story(run: Run, consumer_id: int, case: int = 0) -> MeterStory:
@@ -55,128 +92,105 @@ def meter_story(run: Run, consumer_id: int, case: int = 0) -> MeterStory:
         what = f"there are no readings of consumer {consumer_id} in case {case}"
         fix = f"use one of {len(known)} consumers ({some}, ...) and a case up to {max(row['case'] for row in ids)}"
         raise RunFolderError([Problem("meter", "CONSUMER", what, fix)])
-    parts = (_rows(run, name, consumer_id, case) for name in TOLD)
-    return MeterStory(consumer_id, case, days, *parts)
+    parts = {name: _rows(run, table, consumer_id, case) for name, table in TOLD.items()}
+    place = _place(run, consumer_id)
+    worlds = run.table("cases", ["arm", "replicate", "sweep"], where=f'"case" = {int(case)}').to_pylist()
+    world = worlds[0] if worlds else {}
+    told = MeterStory(consumer_id, case, days, **parts, place=place, interruptions=[], world=world)
+    own = of_events(told.events, "power_failure", "power_restored", told.begin, told.end)
+    told.interruptions.extend(merged([*_outages(run, place, case, told.end), *own]))
+    return told
 
 
-def _rows(run: Run, table: str, consumer_id: int, case: int) -> list[dict[str, Any]]:
+def _rows(run: Run, table: str, consumer_id: int, case: int) -> Rows:
     where = f'consumer_id = {int(consumer_id)} AND "case" = {int(case)}'
-    rows: list[dict[str, Any]] = run.table(table, where=where).to_pylist()
+    rows: Rows = run.table(table, where=where).to_pylist()
     return rows
 
 
-def show_story(story: MeterStory, console: Console) -> None:
-    """Print the days, the events and the bills."""
-    first = story.days[0]
-    console.print(
-        f"Consumer {story.consumer_id}, case {story.case}: {first['device']}; theft: {first['theft']} (truth)"
-    )
-    console.print(_table("Days", _day_lines(story)))
-    if story.events:
-        lines = [(_text(row["event_time"]), row["event"], str(row["code"] or "-")) for row in story.events]
-        console.print(_table("Events", [("time", "event", "IS 15959 code"), *lines]))
-    if story.bills:
-        windows = [
-            (
-                f"{row['period_start']} to {row['period_end']}", f"{row['used_kwh']:.3f}", f"{row['metered_kwh']:.2f}",
-                f"{row['total_paise'] / 100:.2f}",
-            )
-            for row in story.bills
-        ]  # fmt: skip
-        console.print(_table("Bills", [("window", "used kWh", "billed kWh", "INR"), *windows]))
-    if story.estimates:
-        console.print(_table("Reads that did not simply come in", _estimate_lines(story)))
-    if story.commands:
-        sent = [
-            (row["command"], _text(row["issued"]), _text(row["executed"] or "-"), row["result"])
-            for row in story.commands
-        ]
-        console.print(_table("Commands", [("command", "sent", "carried out", "result"), *sent]))
-    if story.wallet:
-        console.print(_table("Prepaid wallet, INR", _wallet_lines(story)))
+def _place(run: Run, consumer_id: int) -> dict[str, Any]:
+    """The consumer, his DT and feeder, and the PSS above."""
+    sql = f"""
+        SELECT c.district, c.category, c.kind, c.phases, c.sanctioned_kw, c.dt_id, c.feeder_id, f.code AS feeder,
+               f.feeder_class, f.resolved AS feeder_resolved, f.pss_id
+        FROM consumers c LEFT JOIN feeder_list f USING (feeder_id) WHERE c.consumer_id = {int(consumer_id)}
+    """
+    rows: Rows = run.query(sql).to_pylist()
+    return rows[0] if rows else {}
 
 
-def _wallet_lines(story: MeterStory) -> list[tuple[str, ...]]:
-    head = ("day", "debited", "balance after", "recharged", "at", "cut at", "hours off", "balance at night")
-    lines = [
-        (
-            str(row["date"]), _inr(row["debited_paise"]), _inr(row["morning_paise"]), _inr(row["recharged_paise"]),
-            _clock(row["recharged_at"]), _clock(row["disconnected_at"]), f"{row['hours_off']:.2f}",
-            _inr(row["evening_paise"]),
-        )
-        for row in story.wallet
-    ]  # fmt: skip
-    return [head, *lines]
+def _outages(run: Run, place: dict[str, Any], case: int, end: dt.datetime) -> list[Span]:
+    """Interruptions of the consumer's own DT, feeder and PSS that table ``outages`` holds."""
+    levels = {"dt": "dt_id", "feeder": "feeder_id", "substation": "pss_id"}
+    above = [(level, place.get(column)) for level, column in levels.items()]
+    where = " OR ".join(f"(level = '{level}' AND entity_id = {int(row)})" for level, row in above if row is not None)
+    if not where:
+        return []
+    rows = run.table("outages", where=f'"case" = {int(case)} AND ({where})').to_pylist()
+    return [Span(row["began"], min(row["ended"], end), f"{row['level']}: {row['cause']}") for row in rows]
 
 
-def _inr(paise: int) -> str:
-    return f"{paise / PAISE_PER_INR:.2f}"
+def summary(story: MeterStory) -> dict[str, Any]:
+    """The story in a few numbers; keys name their units. None: the run's tables do not tell."""
+    days, limits = story.days, story.limits
+    arrivals = [row["arrival_h"] for row in days if row["arrival_h"] is not None]
+    in_time_h = float(setting("service_level")["hours"][0])
+    off = sum(span.hours for span in story.switched_off) * MINUTES
+    clocks = [row["clock_s"] for row in days]
+    return {
+        "consumer_id": story.consumer_id,
+        "case": story.case,
+        **story.world,
+        "device": days[-1]["device"],
+        "theft": days[-1]["theft"],
+        **{key: story.place.get(key) for key in ("category", "phases", "sanctioned_kw", "district", "feeder", "dt_id")},
+        "first_day": days[0]["date"],
+        "days": len(days),
+        "days_working": sum(row["working"] for row in days),
+        "swapped": [row["event_time"] for row in story.events if row["event"] == "swapped"],
+        "in_time_h": in_time_h,
+        "profiles_in_time": sum(hour <= in_time_h for hour in arrivals),
+        "profiles_within_a_day": len(arrivals),
+        "clock_ahead_s": clocks[-1],
+        "clock_worst_s": max(clocks, key=abs),
+        "used_kwh": sum(row["used_kwh"] for row in days),
+        "metered_kwh": sum(row["metered_kwh"] for row in days),
+        "billed_kwh": sum(row["metered_kwh"] for row in story.bills) if story.bills else None,
+        "billed_inr": sum(row["total_paise"] for row in story.bills) / PAISE_PER_INR if story.bills else None,
+        "interruptions": len(story.interruptions),
+        "minutes_dark": sum(span.hours for span in story.interruptions) * MINUTES,
+        "limit_openings": sum(row["openings"] for row in limits),
+        "minutes_off": off + sum(row["open_min"] for row in limits),
+        "kept_back_by_limit_kwh": sum(row["unserved_kwh"] for row in limits),
+    }
 
 
-def _clock(when: Any) -> str:
-    return "-" if when is None else f"{when:%H:%M}"
-
-
-def _estimate_lines(story: MeterStory) -> list[tuple[str, ...]]:
-    head = ("window", "flag", "rule", "days missing", "register kWh (truth)", "billed kWh")
-    lines = [
-        (
-            f"{row['period_start']} to {row['period_end']}", row["flag"], row["rule"], str(row["days_missing"]),
-            f"{row['metered_kwh']:.2f}", f"{row['billed_kwh']:.2f}",
-        )
-        for row in story.estimates
-    ]  # fmt: skip
-    return [head, *lines]
-
-
-def _day_lines(story: MeterStory) -> list[tuple[str, ...]]:
-    head = ("day", "works", "used kWh", "metered kWh", "clock ahead s", "read after h", "fetched", "lost", "waiting")
-    lines = [
-        (
-            str(row["date"]), "yes" if row["working"] else "no", f"{row['used_kwh']:.3f}", f"{row['metered_kwh']:.2f}",
-            f"{row['clock_s']:.1f}", "-" if row["arrival_h"] is None else f"{row['arrival_h']:.1f}",
-            str(row["days_fetched"]), str(row["days_lost"]), str(row["days_waiting"]),
-        )
+def day_by_day(story: MeterStory) -> Rows:
+    """Rows of ``meter_days``, with the day's minutes without supply and with an open switch."""
+    dark = hours_by_day(story.interruptions)
+    off = hours_by_day(story.switched_off)
+    limited = {row["date"]: row["open_min"] for row in story.limits}
+    return [
+        row
+        | {
+            "dark_min": MINUTES * dark.get(row["date"], 0.0),
+            "off_min": MINUTES * off.get(row["date"], 0.0) + limited.get(row["date"], 0.0),
+        }
         for row in story.days
-    ]  # fmt: skip
-    return [head, *lines]
+    ]
 
 
-def _table(title: str, lines: list[tuple[str, ...]]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for name in lines[0]:
-        table.add_column(name, justify="right")
-    for line in lines[1:]:
-        table.add_row(*line)
-    return table
+def as_json(story: MeterStory) -> str:
+    """The whole story for scripts: the summary, then the rows; times as ISO text."""
+    content = {"summary": summary(story), "days": day_by_day(story)}
+    kept = ("place", "events", "bills", "registers", "estimates", "commands", "wallet", "limits", "readings")
+    content |= {name: getattr(story, name) for name in kept}
+    for name in ("interruptions", "switched_off", "overloads"):
+        content[name] = [asdict(span) for span in getattr(story, name)]
+    return json.dumps(content, default=_iso, allow_nan=False)
 
 
-def _text(value: Any) -> str:
-    return str(value)[:19]
-
-
-def story_figure(story: MeterStory) -> go.Figure:
-    """The profile, the clock and the arrivals, with events as upright lines."""
-    figure = make_subplots(
-        rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.06,
-        subplot_titles=("Energy per interval, kWh", "Clock ahead, s", "Profile read after midnight, h"),
-    )  # fmt: skip
-    start = [row["interval_start"] for row in story.readings]
-    for name, dash in (("used_kwh", "solid"), ("metered_kwh", "dot")):
-        label = {"used_kwh": "used (truth)", "metered_kwh": "metered"}[name]
-        values = [row[name] for row in story.readings]
-        figure.add_trace(go.Scatter(x=start, y=values, name=label, line={"dash": dash, "shape": "hv"}), 1, 1)
-    dates = [row["date"] for row in story.days]
-    figure.add_trace(go.Scatter(x=dates, y=[row["clock_s"] for row in story.days], name="clock (truth)"), 2, 1)
-    arrivals = [row["arrival_h"] for row in story.days]
-    figure.add_trace(go.Scatter(x=dates, y=arrivals, name="read", mode="markers"), 3, 1)
-    for row in story.events:
-        figure.add_vline(x=row["event_time"], line={"dash": "dash", "width": 1})
-    title = f"Meter of consumer {story.consumer_id} ({story.days[0]['device']}), case {story.case}; synthetic"
-    figure.update_layout(title=title, template="simple_white", height=800)
-    return figure
-
-
-def draw_story(story: MeterStory, path: Path) -> None:
-    """Write the story's figure as one self-contained page."""
-    path.write_text(story_figure(story).to_html(include_plotlyjs=True, full_html=True), encoding="utf-8")
+def _iso(value: Any) -> str:
+    if isinstance(value, dt.date | dt.datetime):
+        return value.isoformat()
+    raise TypeError(f"no form in JSON for {value!r}")

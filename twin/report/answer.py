@@ -7,6 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from twin.report import numbers
+from twin.report.answer_levels import meter_words, supply_words
 from twin.report.effects import WHOLE_KINDS, Effect, Interval, Verdict, verdict
 from twin.report.facts import Arm, Facts, literal
 from twin.report.left_out import left_out_lines
@@ -17,13 +18,22 @@ LEAD_OUTCOME = "evening_peak"
 
 
 def answer(facts: Facts) -> list[Markup]:
-    """First sentence: how large. Second: who. Third: what would change it."""
+    """First sentence: how large. Second: who. Third: what would change it. Then what supply was like.
+
+    With one arm the answer describes: supply and meters where the run is about them, then the load.
+    """
+    supply = supply_words(facts, _model(facts, "supply"), period_words(facts, prorated=False))
     if not facts.treatments:
+        told = [*supply, *meter_words(facts, Markup("") if supply else _model(facts, "meters"))]
+        if told:
+            return [*told, _one_arm(facts, "answer.one_arm.plain")]
         return [_one_arm(facts), facts.t.html("answer.one_arm.second"), facts.t.html("answer.one_arm.third")]
     effect = lead_effect(facts)
     if effect is None:
-        return [facts.t.html("answer.no_effects"), who(facts, facts.treatments[0]), what_matters(facts, None)]
-    return [first_sentence(facts, effect), who(facts, facts.arm(effect.arm)), what_matters(facts, effect)]
+        lines = [facts.t.html("answer.no_effects"), who(facts, facts.treatments[0]), what_matters(facts, None)]
+    else:
+        lines = [first_sentence(facts, effect), who(facts, facts.arm(effect.arm)), what_matters(facts, effect)]
+    return [*lines, *supply[:1]]
 
 
 def lead_effect(facts: Facts) -> Effect | None:
@@ -177,10 +187,14 @@ def who(facts: Facts, arm: Arm) -> Markup:
     return facts.t.html("answer.who", same=same, more=more, given=given, period=period, **money)
 
 
-def period_words(facts: Facts) -> str:
-    """``the 7 days simulated``, and that sums are prorated where no whole month was simulated."""
+def period_words(facts: Facts, *, prorated: bool = True) -> str:
+    """``the 7 days simulated``, and for money that it is prorated where no whole month was simulated."""
     words = facts.t.text("period.days.one" if facts.days == 1 else "period.days.many", n=facts.days)
-    return words if facts.manifest.get("months_complete") else facts.t.text("period.prorated", period=words)
+    return (
+        words
+        if not prorated or facts.manifest.get("months_complete")
+        else facts.t.text("period.prorated", period=words)
+    )
 
 
 def money_words(effect: Effect | None, facts: Facts) -> numbers.Amount:
@@ -223,12 +237,12 @@ def what_matters(facts: Facts, effect: Effect | None) -> Markup:
     )
 
 
-def _one_arm(facts: Facts) -> Markup:
+def _one_arm(facts: Facts, key: str = "answer.one_arm") -> Markup:
     """With one arm the answer describes and does not compare."""
     peak = facts.rows("select max(sent_mw) as peak from system")[0]["peak"]
     row = facts.rows(f"select interval_start from system where sent_mw = {peak!r} order by 1 limit 1")[0]
     return facts.t.html(
-        "answer.one_arm",
+        key,
         model=_model(facts, "level"),
         arm=facts.reference.label,
         area=facts.area_name("state"),

@@ -27,7 +27,9 @@ from twin.report.figures import (
     losses,
     matrix,
     meter_events,
+    meter_limits,
     meter_losses,
+    meter_power,
     meter_service,
     money,
     payments,
@@ -46,6 +48,8 @@ from twin.report.quality import MOST_PRINTED, assumed_groups, bare_mark, convent
 
 OWN_NETWORK = "own"
 """Variant of texts that speak of a network of the user's instead of the state's."""
+METERS = (meter_service, meter_events, meter_losses, wallets, meter_power, meter_limits)
+"""Figures of the section on meters, in order."""
 
 
 def write_report(run: RunTables, out: Path, language: str = "en") -> Path:
@@ -142,9 +146,7 @@ def sections(facts: Facts) -> list[Section]:
         Section(
             "meters",
             t.text("section.meters"),
-            _present(
-                [build(facts) for build in (meter_service.build, meter_events.build, meter_losses.build, wallets.build)]
-            ),
+            _present([part.build(facts) for part in METERS]),
             left_out_lines(facts, "meter_reads", "meter_losses"),
         ),
         Section("sensitivity", t.text("section.sensitivity"), _present([sensitivity.build(facts)])),

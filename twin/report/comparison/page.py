@@ -12,7 +12,7 @@ from twin.analysis.ledger import ledger_rows
 from twin.report import numbers
 from twin.report.answer import day_words
 from twin.report.catalogue import DESCRIPTION_LIMIT, Catalogue, clean
-from twin.report.comparison import curves, effects, homes, tables, words
+from twin.report.comparison import curves, effects, homes, meters, tables, words
 from twin.report.comparison.differences import effect_differences, level_differences
 from twin.report.comparison.members import Judgement, Member, differing_settings, judge, open_members
 from twin.report.document import Section, render_page, write_page
@@ -21,7 +21,7 @@ from twin.report.figures import base
 from twin.report.front import banners, ledger_verdict
 from twin.report.quality import marks, rests_on
 
-RESTS = {"1": "1", "2": "1", "3": "2", "4": "6", "5": "2", "6": "4"}
+RESTS = {"1": "1", "2": "1", "3": "2", "4": "6", "5": "2", "6": "4", "7": "14"}
 """Figures of this page, and the report's figure that rests on the same assumed numbers."""
 
 
@@ -71,8 +71,9 @@ def _render(members: Sequence[Member], t: Catalogue) -> str:
         Section("money", t.text("section.money"), _present([effects.money(members)])),
         Section("load", t.text("section.load"), _present([curves.curves(members)])),
         Section("gains", t.text("section.gains"), _present([homes.homes(members)])),
-        Section("calibration", t.text("section.calibration"), _present([tables.calibration(members, "7")])),
-        Section("ledger", t.text("section.ledger"), [tables.ledger(members, "8")]),
+        Section("meters", t.text("section.meters"), _present([meters.outcomes(members, "7")])),
+        Section("calibration", t.text("section.calibration"), _present([tables.calibration(members, "8")])),
+        Section("ledger", t.text("section.ledger"), [tables.ledger(members, "9")]),
     ]
     figures = [figure for part in parts for figure in part.figures]
     return render_page(

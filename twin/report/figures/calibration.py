@@ -208,17 +208,21 @@ def _line(facts: Facts, row: Row) -> tuple[str, ...]:
 
 
 def _verdicts(facts: Facts, rows: Sequence[Row]) -> list[str]:
-    """A sentence with its cause for every row outside the published range, misses first, and one for those inside."""
-    outside = sorted((row for row in rows if side(row) != "inside"), key=is_met)
-    lines = [_outside(facts, row) for row in outside]
+    """A sentence with its cause for every miss; one for rows outside their range but within their limit, one for the
+    rows inside: what they are is in the table.
+    """
+    lines = [_miss(facts, row) for row in rows if not is_met(row)]
+    outside = [_name(facts, row) for row in rows if is_met(row) and side(row) != "inside"]
     inside = [_name(facts, row) for row in rows if side(row) == "inside"]
+    if outside:
+        lines.append(facts.t.text("fig11.near", names=", ".join(outside)))
     if inside:
         lines.append(facts.t.text("fig11.within", names=", ".join(inside)))
     return lines
 
 
-def _outside(facts: Facts, row: Row) -> str:
+def _miss(facts: Facts, row: Row) -> str:
     published = numbers.with_unit(_line(facts, row)[3], unit_words(facts, row))
-    key = f"fig11.{'near' if is_met(row) else 'miss'}.{side(row)}"
+    key = f"fig11.miss.{side(row)}"
     words = facts.t.text(key, quantity=_name(facts, row), value=_value(facts, row), published=published)
     return f"{words} {cause(facts, row, _decimals(row))}"

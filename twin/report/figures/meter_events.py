@@ -12,6 +12,7 @@ from twin.report.figures import base
 from twin.report.figures.worlds import cases, in_cases, label, worlds
 
 ORDER = ("events", "estimates", "commands", "supply")
+KWH_PER_MWH = 1e3
 Row = Mapping[str, Any]
 
 
@@ -62,9 +63,31 @@ def _counts(facts: Facts, arm: Arm) -> dict[tuple[str, str, str], float]:
         for group, sql in queries.items()
         for row in facts.rows(f"{sql} group by all order by all")
     }
-    unserved = facts.rows(f"select {exact_sum('unserved_mw')} as mw from system where {where}")[0]["mw"]
-    if unserved:
-        found["supply", "unserved", ""] = unserved * facts.step_hours
+    return found | _not_served(facts, where)
+
+
+def _not_served(facts: Facts, where: str) -> dict[tuple[str, str, str], float]:
+    """Energy not served, of the state, and as far as tables tell by cause, of simulated consumers. [MWh]
+
+    Load limits come last, on what interruptions and other switches leave, so that the parts add up. Commands and
+    wallets are told from interruptions only where a run has no such switches.
+    """
+    state = facts.rows(f"select {exact_sum('unserved_mw')} as mw from system where {where}")[0]["mw"]
+    if not state:
+        return {}
+    found = {("supply", "unserved", ""): state * facts.step_hours}
+    kept, fed = (
+        facts.rows(f"select {exact_sum('unserved_kwh')} as kwh from {table} where {where}")[0]["kwh"]
+        for table in ("load_limits", "supply")
+    )
+    if fed:
+        settings = facts.scenario.get("meters") or {}
+        commands = [row.get("command") for row in settings.get("commands") or ()]
+        switched = settings.get("prepaid") is not None or "disconnect" in commands
+        cause = "unserved_both" if switched else "unserved_interruptions"
+        found["supply", cause, ""] = (fed - (kept or 0.0)) / KWH_PER_MWH
+    if kept:
+        found["supply", "unserved_limits", ""] = kept / KWH_PER_MWH
     return found
 
 
