@@ -348,6 +348,27 @@ class _Tables:
         ]  # fmt: skip
         return {"wallets": rows}
 
+    def switches(self) -> dict[str, list[dict[str, Any]]]:
+        """Interruptions: 1,000 gasps a day, of which 250 arrive, half at a second point. Limits open two meters, one of
+        them on the first day only; they keep 3 and 1.5 kWh from their consumers.
+        """
+        power, limits = [], []
+        for number, (point, *_) in enumerate(self.case_list()):
+            for i in range(self.made.days):
+                own = {"case": number, "date": START.date() + timedelta(days=i)}
+                power.append(
+                    own
+                    | {"feeder_id": 1, "meters": 1000, "power_failures": 1200, "gasps_sent": 1000, "restorations": 1100,
+                       "gasps_arrived": 250 // (1 + self.made.points.index(point)), "breaths_arrived": 990,
+                       "dark_h": 2000.0, "joining_h": 220.0, "reads_delayed": 30}
+                )  # fmt: skip
+                limit = own | {"limit_kw": 1.1, "openings": 4, "open_min": 30.0, "locked": False, "unserved_kwh": 3.0}
+                limits.append(limit | {"consumer_id": 1})
+                if i == 0:
+                    extra = {"consumer_id": 2, "openings": 2, "open_min": 15.0, "locked": True, "unserved_kwh": 1.5}
+                    limits.append(limit | extra)
+        return {"meter_power": power, "load_limits": limits}
+
     def meters(self) -> dict[str, list[dict[str, Any]]]:
         """1,000 smart meters of one type, of which 200 fewer come in at each further sweep point; 300 others."""
         day, reads, events, estimates, commands, losses = START.date(), [], [], [], [], []
@@ -379,7 +400,7 @@ class _Tables:
                         {"arm": arm, "area": area, "part": part, "energy_mwh": 5.0 * share, "percent_of_used": share,
                          "value_inr": inr}
                     )  # fmt: skip
-        return self.wallets() | {
+        return self.wallets() | self.switches() | {
             "meter_reads": reads, "meter_events": events, "estimates": estimates, "commands": commands,
             "meter_losses": losses,
         }  # fmt: skip

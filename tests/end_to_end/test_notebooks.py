@@ -10,7 +10,14 @@ from tests.runs import ROOT
 
 SHOWN = {
     "tou_experiment": ("evening_peak", "sampling", "must be more than 0", "application/vnd.plotly.v1+json"),
-    "meter_life": ("command_1_disconnect", "clock ahead s", "executed", "application/vnd.plotly.v1+json"),
+    "meter_life": (
+        "command_1_disconnect",
+        "clock ahead s",
+        "executed",
+        "without supply",
+        "not_served_kwh",
+        "application/vnd.plotly.v1+json",
+    ),
 }
 """What the outputs of each hold."""
 FILES = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -16,6 +16,7 @@ from tests.report_fixture import Made, make_run, read_embedded
 from twin.cli import app
 from twin.errors import InputError, RunFolderError
 from twin.report.catalogue import Catalogue
+from twin.report.comparison import meters
 from twin.report.comparison.differences import Difference, Spread, effect_differences, level_differences
 from twin.report.comparison.members import (
     NOT_COMPARABLE,
@@ -50,6 +51,8 @@ MADE = {
     "swept": Made(name="swept", points=SWEPT),
     "swept-stronger": Made(name="swept-stronger", strength=(0.0, 0.7, 1.6), points=SWEPT),
     "elsewhere": Made(name="elsewhere", feeder_weight=300.0),
+    "metered": Made(name="metered", meters=True, scenario={"meters": {"devices": True}}),
+    "swept-meters": Made(name="swept-meters", meters=True, scenario={"meters": {"devices": True}}, points=SWEPT),
 }
 
 
@@ -304,6 +307,22 @@ def test_same_runs_same_bytes_and_csvs_hold_the_tables(folder: Path) -> None:
         if (line["run"], line["arm"], line["outcome"], line["kind"]) == ("R2", "shaped", "evening_peak", "range")
     )  # fmt: skip
     assert float(written["value"]) == own.value
+
+
+def test_meters_are_told_run_by_run_and_world_by_world(folder: Path) -> None:
+    """A run without devices holds none of it; at the second point of a sweep 200 of 1,000 meters fewer come in."""
+    figure = meters.outcomes(members(folder, "base", "metered", "swept-meters"), "7")
+    assert figure is not None
+    assert list(figure.table.header) == ["Outcome", "R1", "R2", "R3: 0.0", "R3: 0.3"]
+    rows = {row[0]: list(row[1:]) for row in figure.table.rows}
+    assert rows["Read by 8 h after midnight, %"] == ["not in this run", "96.0", "96.0", "76.0"]
+    assert rows["The same on the worst day, %"] == ["not in this run", "95.5", "95.5", "75.5"]
+    assert rows["Bills that rest on estimates"] == ["not in this run", "1", "1", "1"]
+    assert rows["Missed by meters and bills, % of used"] == ["not in this run", "2.90", "2.90", "3.50"]
+    assert rows["Last gasps that arrive, %"] == ["not in this run", "25.0", "25.0", "12.5"]
+    assert [line[:3] for line in figure.help[1:]] == ["R3:"]
+    assert ("read", "flat", "R1", None) in figure.csv_rows
+    assert meters.outcomes(members(folder, "base", "stronger"), "7") is None
 
 
 def test_user_text_is_inert(folder: Path) -> None:

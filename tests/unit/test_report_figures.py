@@ -416,5 +416,5 @@ def test_interruptions_are_told_where_there_are_any(tmp_path: Path, facts: Facts
     assert figure.title == "Supply of 22.3 h a day in villages and 23.3 h in towns"
     assert len(figure.table.rows) == 15
     assert figure.table.rows[0][-1] == "22.50"
-    assert "Under flat consumers have 22.50 h of supply a day" in figure.help[2]
+    assert "Under flat consumers have 22.50 h of supply a day" in str(figure.help[2]).replace(NBSP, " ")
     assert len(figure.charts[0].data) == 1

@@ -110,9 +110,23 @@ def test_the_report_has_no_word_outside_the_catalogue(tmp_path: Path, spoken: st
     assert left_over(page) == set()
 
 
+def test_the_answer_of_one_arm_has_no_word_outside_the_catalogue(tmp_path: Path, spoken: str) -> None:
+    measures = ("saifi", "saidi", "maifi", "supplied", "unserved")
+    supply = [
+        {"arm": "qq", "area": "state", "feeders": "all", "measure": name, "value": 1.0, "low": None, "high": None,
+         "unit": "h"}
+        for name in measures
+    ]  # fmt: skip
+    made = plain_made(meters=True, replicates=1, scenario={"meters": {"devices": True}}, extra={"reliability": supply})
+    made.arms, made.strength = ("qq",), (0.0,)
+    page = render(open_run(str(make_run(tmp_path / "run", made))), spoken)
+    assert left_over(page) == set()
+
+
 def test_the_compare_page_has_no_word_outside_the_catalogue(tmp_path: Path, spoken: str) -> None:
+    devices = {"meters": {"devices": True}}
     runs = [
-        (name, open_run(str(make_run(tmp_path / name, plain_made(replicates=count)))))
+        (name, open_run(str(make_run(tmp_path / name, plain_made(replicates=count, meters=True, scenario=devices)))))
         for name, count in (("q", 2), ("qq", 3))
     ]
     assert left_over(comparison.render(runs, spoken)) == set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 
 from tests.report_fixture import Made, make_run
 from tests.unit.test_report_atc import facts_of, plain
+from twin.report.answer import answer
 from twin.report.facts import Facts
-from twin.report.figures import meter_events, meter_losses, meter_service
+from twin.report.figures import meter_events, meter_limits, meter_losses, meter_power, meter_service
 from twin.report.figures.worlds import label, short_label, worlds
 from twin.report.numbers import NBSP
 from twin.report.page import render
@@ -93,8 +95,8 @@ def test_losses_of_the_resolved_district_add_up(one: Facts) -> None:
     assert {row[0] for row in figure.table.rows} == {"Bihar", "Sheohar"}
 
 
-def test_what_is_not_served_behind_open_switches_is_a_line(tmp_path: Path) -> None:
-    folder = make_run(tmp_path / "run", Made(days=1, replicates=1, meters=True, scenario=DEVICES))
+def with_unserved(folder: Path) -> Path:
+    """The run with 2 MW of demand not served in every step of its day."""
     run = open_run(str(folder))
     system = run.table("system")
     rows = system.to_pydict() | {"unserved_mw": [2.0] * system.num_rows}
@@ -103,9 +105,102 @@ def test_what_is_not_served_behind_open_switches_is_a_line(tmp_path: Path) -> No
     (commit,) = read_commits(run.storage)
     files = (*(kept for kept in commit.files if kept.table != "system"), record)
     write_commit(run.storage, type(commit)(commit.key, commit.attempt + 1, files))
-    figure = meter_events.build(facts_of(folder))
+    return folder
+
+
+def test_what_is_not_served_behind_open_switches_is_a_line(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", Made(days=1, replicates=1, meters=True, scenario=DEVICES))
+    figure = meter_events.build(facts_of(with_unserved(folder)))
     assert figure is not None
     assert {row[0]: row[2] for row in figure.table.rows}["Demand not served, MWh of the state"] == "48.0"
+
+
+def test_gasps_that_arrive_are_a_share_of_those_sent(one: Facts, swept: Facts) -> None:
+    """A quarter arrives; at a second sweep point an eighth. A meter is 2 h a day dark and joins in 12 min."""
+    figure = meter_power.build(one)
+    assert figure is not None
+    assert figure.title.replace(NBSP, " ") == "Of the last gasps that meters send, 25 % arrive"
+    (bars,) = figure.charts[0].data
+    assert bars["x"] == [25.0, 90.0, 3.0]
+    text = plain(figure.help)
+    assert "flat: 2,400 failures of supply are logged; 25.0 % of the last gasps and 90.0 % of the first" in text
+    assert "2.00 h a day without supply and takes 12.0 min to join again; 3.0 % of the profiles" in text
+    rows = {row[0]: row[1] for row in figure.table.rows}
+    assert (rows["Last gasps sent"], rows["Last gasps received"]) == ("2,000", "500")
+    assert rows["Meter-hours without supply"] == "4,000"
+    assert len(figure.csv_rows) == 2
+    worlds_apart = meter_power.build(swept)
+    assert worlds_apart is not None
+    assert worlds_apart.title.replace(NBSP, " ") == "Of the last gasps that meters send, 12 to 25 % arrive"
+
+
+def test_meters_opened_by_limits_are_counted_by_day(one: Facts) -> None:
+    figure = meter_limits.build(one)
+    assert figure is not None
+    assert figure.title == "Load limits open the switches of 2 meters a day"
+    (line,) = figure.charts[0].data
+    assert (line["x"], line["y"]) == ([1, 2], [2.0, 1.0])
+    text = plain(figure.help)
+    assert "2 meters a day open, 3.3 times each and for 25 min in all; 0 are locked out at midnight" in text
+    assert "do without 8 kWh in the run" in text
+    assert [row[2:] for row in figure.table.rows] == [
+        ("2.0", "6.0", "1.0", "22.5", "4.5"),
+        ("1.0", "4.0", "0.0", "30.0", "3.0"),
+    ]
+
+
+def test_power_and_limits_are_shown_only_where_their_tables_are(tmp_path: Path) -> None:
+    facts = facts_of(make_run(tmp_path / "run", Made(days=1, replicates=1, scenario=DEVICES)))
+    assert meter_power.build(facts) is None
+    assert meter_limits.build(facts) is None
+
+
+def not_served(folder: Path, scenario: dict[str, Any]) -> dict[str, str]:
+    """Rows of figure 14b on what is not served, where the state does without 2 MW and two feeders without 250 kWh."""
+    day = {"consumers": 1, "interruptions": 1.0, "momentary": 0.0, "counted_h": 1.0, "supplied_h": 23.0}
+    supply = [{"case": 0, "date": date(2026, 6, 8), "feeder_id": i, "unserved_kwh": 250.0} | day for i in (1, 2)]
+    made = Made(days=1, replicates=1, meters=True, scenario=scenario, arms=("flat",), strength=(0.0,))
+    made.extra = {"supply": supply}
+    figure = meter_events.build(facts_of(with_unserved(make_run(folder, made))))
+    assert figure is not None
+    return {row[0]: row[2] for row in figure.table.rows if "erved" in row[0] or row[0].startswith("Of it")}
+
+
+def test_causes_are_told_as_far_as_tables_tell(tmp_path: Path) -> None:
+    """Of 500 kWh limits keep 4.5; the rest is of interruptions, unless commands open switches too."""
+    own, others = "Of it by interruptions, MWh", "Of it by interruptions, commands and wallets, MWh"
+    by_limits = {"Of it kept back by load limits, MWh of simulated consumers": "0.0"}
+    state = {"Demand not served, MWh of the state": "48.0"}
+    assert not_served(tmp_path / "a", DEVICES) == state | by_limits | {f"{own} of simulated consumers": "0.5"}
+    command = {"command": "disconnect", "day": "2026-06-08", "hour": 3.0}
+    commanded = {"meters": {"devices": True, "commands": [command]}}
+    assert not_served(tmp_path / "b", commanded) == state | by_limits | {f"{others} of simulated consumers": "0.5"}
+    pinged = {"meters": {"devices": True, "commands": [command | {"command": "ping"}]}}
+    assert f"{own} of simulated consumers" in not_served(tmp_path / "c", pinged)
+
+
+def test_with_one_arm_the_answer_tells_of_supply_and_meters(tmp_path: Path) -> None:
+    rows = [
+        {"arm": "flat", "area": "state", "feeders": "all", "measure": name, "value": value, "low": None, "high": None,
+         "unit": "h"}
+        for name, value in (("saifi", 6.8), ("saidi", 13.9), ("maifi", 4.0), ("supplied", 22.0), ("unserved", 1.0))
+    ]  # fmt: skip
+    made = Made(days=1, replicates=1, meters=True, scenario=DEVICES, arms=("flat",), strength=(0.0,))
+    made.extra = {"reliability": rows}
+    sentences = [str(line.striptags()).replace(NBSP, " ") for line in answer(facts_of(make_run(tmp_path / "a", made)))]
+    assert sentences[0].endswith(
+        "a consumer has 6.8 interruptions of more than 5 minutes and 13.9 h in them (SAIFI, SAIDI) in the one day "
+        "simulated; 0 MWh, 0 % of the demand of Bihar, is not served."
+    )
+    assert sentences[1] == "By 8 h after midnight 96.5 % of smart meters are read, where contracts ask 95 %."
+    assert sentences[2] == "1 bills of simulated consumers rest on an estimate."
+    assert sentences[3] == (
+        "Meters and bills miss 2.90 % of what is used in Sheohar, worth Rs 12 lakh "
+        "(theft 2.50 %, meters 0.60 %, estimates −0.20 %)."
+    )
+    assert sentences[4].startswith("Under flat the load of Bihar peaks at")
+    alone = answer(facts_of(make_run(tmp_path / "b", Made(days=1, replicates=1, arms=("flat",), strength=(0.0,)))))
+    assert "nothing is compared" in alone[1]
 
 
 def test_runs_whose_meters_are_no_devices_have_no_such_section(tmp_path: Path) -> None:

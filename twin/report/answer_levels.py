@@ -15,6 +15,8 @@ from twin.report.settings import setting
 
 MOST_TOLD = 2
 """Worlds that the answer tells of: the figures hold them all."""
+ESTIMATED = ("missing", "defective", "door_locked")
+"""Flags of table ``estimates`` whose window was billed by an estimate."""
 
 
 def supply_words(facts: Facts, model: Markup, period: str) -> list[Markup]:
@@ -57,7 +59,7 @@ def meter_words(facts: Facts, model: Markup) -> list[Markup]:
     """
     if not has_devices(facts.scenario):
         return []
-    return [*_read_words(facts, model), *_missed_words(facts)]
+    return [*_read_words(facts, model), *_estimated_words(facts), *_missed_words(facts)]
 
 
 def _read_words(facts: Facts, model: Markup) -> list[Markup]:
@@ -78,6 +80,25 @@ def _read_words(facts: Facts, model: Markup) -> list[Markup]:
     return lines
 
 
+def _estimated_words(facts: Facts) -> list[Markup]:
+    """Bills that rest on an estimate; none where no world has any."""
+    counts = {arm: estimated_bills(facts, arm) for arm in worlds(facts)[:MOST_TOLD]}
+    if not any(counts.values()):
+        return []
+    lines = []
+    for place, (arm, n) in enumerate(counts.items()):
+        key = "answer.estimated.world" if place else "answer.estimated"
+        lines.append(facts.t.html(key, label=label(facts, arm), bills=numbers.count(n).both()))
+    return lines
+
+
+def estimated_bills(facts: Facts, arm: Arm) -> float:
+    """Windows billed by an estimate, of simulated consumers, mean over draws."""
+    flags = ", ".join(map(literal, ESTIMATED))
+    where = f"{in_cases(facts, arm)} and flag in ({flags})"
+    return float(facts.rows(f"select count(*) as n from estimates where {where}")[0]["n"]) / len(cases(facts, arm))
+
+
 def _missed_words(facts: Facts) -> list[Markup]:
     """Energy that is missed and its worth; a further world only where its share differs."""
     area, told = meter_losses.shown_area(facts), []
@@ -85,14 +106,21 @@ def _missed_words(facts: Facts) -> list[Markup]:
         rows = missed(facts, arm, area)
         if not rows:
             return []
-        share = numbers.with_unit(numbers.number(sum(row["percent_of_used"] or 0.0 for row in rows), 2), "%")
-        told.append((arm, share, numbers.rupees(sum(row["value_inr"] for row in rows)).indian))
-    _, share, worth = told[0]
-    lines = [facts.t.html("answer.missed", area=facts.area_name(area), share=share, worth=worth)]
+        parts = {row["part"]: row["percent_of_used"] or 0.0 for row in rows}
+        shares = {
+            "share": sum(parts.values()),
+            "theft": parts["theft"],
+            "meters": parts["unrecorded"] + parts["error"],
+            "estimates": parts["estimate"],
+        }
+        words = {name: numbers.with_unit(numbers.number(value, 2), "%") for name, value in shares.items()}
+        told.append((arm, words | {"worth": numbers.rupees(sum(row["value_inr"] for row in rows)).indian}))
+    first = told[0][1]
+    lines = [facts.t.html("answer.missed", area=facts.area_name(area), **first)]
     return lines + [
-        facts.t.html("answer.missed.world", label=label(facts, arm), share=own, worth=inr)
-        for arm, own, inr in told[1:]
-        if own != share
+        facts.t.html("answer.missed.world", label=label(facts, arm), **words)
+        for arm, words in told[1:]
+        if words["share"] != first["share"]
     ]
 
 

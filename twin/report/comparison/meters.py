@@ -5,53 +5,61 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from twin.report import numbers
-from twin.report.answer_levels import missed, not_served
+from twin.report.answer_levels import estimated_bills, missed, not_served
 from twin.report.catalogue import clean
 from twin.report.comparison.members import Member
 from twin.report.facts import Arm, Facts
 from twin.report.figures import base, meter_limits, meter_losses, meter_power, meter_service
-from twin.report.figures.worlds import cases, in_cases, label, worlds
+from twin.report.figures.worlds import cases, label, short_label, worlds
 from twin.report.settings import setting
 
-ESTIMATED = ("missing", "defective", "door_locked")
+ARM_LIMIT = 60
+"""Most characters of a world's name in a note."""
 CSV = ("outcome", "arm", "run", "value")
 DECIMALS = {"failed": 0, "estimated": 0, "unserved": 0, "share": 2, "theft": 2, "saifi": 2, "saidi": 2}
 """Of an outcome; 1 for the others."""
 
 
 def outcomes(members: Sequence[Member], number: str) -> base.Figure | None:
-    """A table by outcome and world, a column per run; None where no run has meters as devices or interruptions."""
+    """A row per outcome, a column per run and world; None where no run has meters as devices or interruptions."""
     facts, t = members[0].facts, members[0].facts.t
-    found = [{arm.name: (arm, values(m.facts, arm)) for arm in worlds(m.facts)} for m in members]
-    keys = [key for key in MEASURES if any(key in told for own in found for _, told in own.values())]
+    columns = [(member, arm, values(member.facts, arm)) for member in members for arm in worlds(member.facts)]
+    keys = [key for key in MEASURES if any(key in own for _, _, own in columns)]
     if not keys:
         return None
-    names = dict.fromkeys(name for own in found for name in own)
-    lines, rows = [], []
-    for key in keys:
-        for name in names:
-            own = [told[name][1].get(key) if name in told else None for told in found]
-            if all(value is None for value in own):
-                continue
-            facts_of, arm = next(
-                (m.facts, told[name][0]) for m, told in zip(members, found, strict=True) if name in told
-            )
-            words = t.text(f"compare.meters.{key}", hour=_hour())
-            cells = [t.text("compare.not_in_run") if value is None else _cell(key, value) for value in own]
-            lines.append((words, clean(label(facts_of, arm), 60), *cells))
-            rows += [(key, name, member.label, value) for member, value in zip(members, own, strict=True)]
-    header = [t.text("column.outcome"), t.text("column.arm"), *(member.label for member in members)]
+    missing = t.text("compare.not_in_run")
+    lines = [
+        (
+            t.text(f"compare.meters.{key}", hour=_hour()),
+            *(_cell(key, own[key]) if key in own else missing for _, _, own in columns),
+        )
+        for key in keys
+    ]
+    header = [t.text("column.outcome"), *(_head(member, arm) for member, arm, _ in columns)]
     title = t.text("compare.fig7.title")
     return base.Figure(
         number=number,
         title=title,
         subtitle=t.text("compare.fig7.subtitle", area=facts.area_name("state")),
         alt="",
-        help=[t.text("compare.fig7.help")],
-        table=base.Table(title, header, lines, frozenset(range(2, len(header)))),
+        help=[t.text("compare.fig7.help"), *(line for member in members for line in _worlds(member))],
+        table=base.Table(title, header, lines, frozenset(range(1, len(header)))),
         csv_header=CSV,
-        csv_rows=rows,
+        csv_rows=[(key, arm.name, member.label, own.get(key)) for key in keys for member, arm, own in columns],
     )
+
+
+def _head(member: Member, arm: Arm) -> str:
+    """The run, and its world in short where it holds several."""
+    if len(worlds(member.facts)) == 1:
+        return member.label
+    return member.facts.t.text("compare.cell", value=member.label, verdict=short_label(member.facts, arm))
+
+
+def _worlds(member: Member) -> list[str]:
+    """A line that names a run's worlds, where it holds several."""
+    names = [clean(label(member.facts, arm), ARM_LIMIT) for arm in worlds(member.facts)]
+    return [member.facts.t.text("compare.fig7.worlds", run=member.label, worlds="; ".join(names))] if names[1:] else []
 
 
 def _hour() -> int:
@@ -83,10 +91,7 @@ def _reads(facts: Facts, arm: Arm) -> dict[str, float]:
 
 
 def _bills(facts: Facts, arm: Arm) -> dict[str, float]:
-    flags = ", ".join(f"'{flag}'" for flag in ESTIMATED)
-    where = f"{in_cases(facts, arm)} and flag in ({flags})"
-    n = facts.rows(f"select count(*) as n from estimates where {where}")[0]["n"]
-    return {"estimated": n / len(cases(facts, arm))} if n else {}
+    return {"estimated": n} if (n := estimated_bills(facts, arm)) else {}
 
 
 def _missed(facts: Facts, arm: Arm) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from twin.analysis.left_out import has_devices
 from twin.report import numbers
 from twin.report.facts import Arm, Facts, exact_sum
 from twin.report.figures import base
@@ -16,6 +17,8 @@ Row = Mapping[str, Any]
 
 def build(facts: Facts) -> base.Figure | None:
     """Meters opened by day, a line per world; None where no limit opened any, or the run does not tell."""
+    if not has_devices(facts.scenario):
+        return None
     days = {arm: rows for arm in worlds(facts) if (rows := _days(facts, arm))}
     if not days:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from twin.analysis.left_out import has_devices
 from twin.report import numbers
 from twin.report.facts import Arm, Facts, exact_sum
 from twin.report.figures import base
@@ -23,6 +24,8 @@ Row = Mapping[str, Any]
 
 def build(facts: Facts) -> base.Figure | None:
     """Shares that arrive, a bar per world; None where no supply is interrupted or the run does not tell."""
+    if not has_devices(facts.scenario):
+        return None
     days = {arm: rows for arm in worlds(facts) if (rows := _days(facts, arm))}
     totals = {arm: _total(rows) for arm, rows in days.items()}
     if not any(row["power_failures"] for row in totals.values()):
