@@ -48,7 +48,7 @@ def sent(days, at_h, *, params=ALWAYS_UP, within_h=24.0, jitter_s=0.0, hops=1, f
     deliver(
         np.uint64(3), ids, ids, np.full(N, MESH, np.uint8), np.ones(N, np.float32), np.full(N, hops, np.uint8), params,
         NO_BREAKDOWN, 0, first_day * 24.0 + at_h, 0.0, jitter_s, within_h, days_in_a_row(first_day, days),
-        np.zeros(N, np.int32), issued, reached,
+        np.zeros(N, np.int32), issued, np.empty(N), reached,
     )  # fmt: skip
     return reached - first_day * 24.0
 
@@ -137,9 +137,10 @@ def test_in_a_run_nobody_without_supply_is_reached_and_the_others_as_ever():
     off, image = devices.commands._campaigns
     free, free_image = bright.commands._campaigns
     assert np.array_equal(off.rows, free.rows)
-    assert np.all(off.reached_h >= free.reached_h)
+    line_h = 1.0 / 60.0  # who is late leaves a place in his gateway's line to others
+    assert np.all(off.reached_h >= free.reached_h - line_h)
     assert np.all(image.reached_h >= free_image.reached_h)
-    delayed = off.reached_h > free.reached_h
+    delayed = off.reached_h > free.reached_h + line_h
     assert 10 < delayed.sum() < 0.5 * len(off.rows)
     start = 24.0 * day_number(DATE)
     for later in range(3):

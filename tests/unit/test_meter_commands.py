@@ -17,10 +17,19 @@ from twin.meters.communication import one_shot
 from twin.meters.firmware import NEW_FIRMWARE, FirmwareParams
 from twin.meters.relay import OPEN, WELDED
 from twin.scenario import load_scenario
-from twin.simulation.meter_commands import EXECUTED, METER_FAILED, NOT_REACHED, RESULTS, SWITCH_FAILED, CommandDay
+from twin.simulation.meter_commands import (
+    EXECUTED,
+    METER_FAILED,
+    NOT_REACHED,
+    RESULTS,
+    SWITCH_FAILED,
+    CommandDay,
+    Commands,
+)
 from twin.simulation.meter_devices import MeterDevices
 from twin.simulation.plan import plans
 from twin.simulation.population import Population
+from twin.simulation.relays import Relays
 from twin.simulation.replicate import open_world
 
 DATE = dt.date(2026, 6, 9)
@@ -164,3 +173,31 @@ def test_rows_of_the_table_say_what_happened(people):
 def test_commands_need_devices():
     with pytest.raises(ScenarioError, match="set `devices: true`"):
         load_scenario(TINY, ("meters.commands=[{command: ping, day: 2026-06-09, hour: 1.0}]",))
+
+
+def test_commands_that_leave_at_once_stand_in_line_at_their_gateways(people):
+    """Without a queue at the head-end, jitter and latency the k-th of a gateway waits (k - 1) / rate."""
+    devices = opened(people)
+    rate = 4.0
+    shown = devices.params.communication
+    types = len(devices.types)
+    quick = shown._replace(
+        latency_first_s=np.full(types, 1e-6), latency_hop_s=np.zeros(types), gateway_mtbf_days=np.full(types, 1e12),
+        sends=np.where(shown.sends > 0, 400.0, 0.0), gateway_messages_per_s=np.full(types, rate),
+    )  # fmt: skip
+    devices.params = devices.params._replace(communication=quick)
+    ping = {"command": "ping", "day": DATE, "hour": 3.0, "within_h": 0.01}
+    wanted = load_scenario(TINY, (f"meters.commands=[{{{', '.join(f'{k}: {v}' for k, v in ping.items())}}}]",
+                                  "meters.devices=true")).meters.commands  # fmt: skip
+    devices.relays = Relays(devices, 1)
+    day = Commands(devices, wanted, devices.relays).prepare(DATE)
+    gateway = devices.gateways(day.rows)
+    late = 3600.0 * (day.done_h - day.issued_h)
+    checked = 0
+    for name in np.unique(gateway):
+        mine = np.sort(late[(gateway == name) & np.isfinite(day.done_h)])
+        assert np.allclose(mine, np.arange(len(mine)) / rate, atol=2e-3), (
+            "a second is a part of 1e8 of the hour's number"
+        )
+        checked += len(mine) > 10
+    assert checked > 5

@@ -1,7 +1,8 @@
 """Commands of a head-end on their way to meters: queue, random wait in the meter, tries, latency, supply.
 
 A message leaves at ``start + u1 queue + u2 jitter`` and is tried again every ``retry`` hours until a try gets through:
-``q = 1 - (1 - p^h)^r`` with the gateway up (`twin.meters.communication`). Its way takes the latency of its hops.
+``q = 1 - (1 - p^h)^r`` with the gateway up (`twin.meters.communication`). Its way takes the latency of its hops, after its
+turn at the gateway (`twin.meters.queue`).
 A try does not get through while the meter is without supply or not yet in its network again; a command that waits in a
 meter whose supply fails is carried out when it is back.
 """
@@ -52,9 +53,10 @@ def deliver(
     seed: int, ids: NDArray[np.int64], gateway: NDArray[np.int64], kind: NDArray[np.uint8], link: NDArray[np.float32],
     hops: NDArray[np.uint8], params: CommunicationParams, breakdown: Breakdown, campaign: int, start_h: float,
     queue_h: float, jitter_s: float, within_h: float, dark: DarkDays, place: NDArray[np.int32],
-    issued_h: NDArray[np.float64], reached_h: NDArray[np.float64],
+    issued_h: NDArray[np.float64], passed_h: NDArray[np.float64], reached_h: NDArray[np.float64],
 ) -> None:  # fmt: skip
-    """When each meter's message leaves and when it is carried out, hours since 2000-01-01; inf: not within the time.
+    """When each meter's message leaves, when the try that gets through comes to its gateway, and when it is carried out
+    if the gateway does not make it wait; hours since 2000-01-01, inf: not within the time.
 
     Parameters
     ----------
@@ -64,14 +66,14 @@ def deliver(
         Longest random wait in the meter. [s]
     dark : DarkDays
         When each ``place``, shape (n,) of the meters, is without supply.
-    issued_h, reached_h : array, shape (n,)
+    issued_h, passed_h, reached_h : array, shape (n,)
         Overwritten. [h]
     """
     for i in range(len(ids)):
         k, key = kind[i], key64(seed, Stream.METER_FIRMWARE, ids[i])
         q = one_shot(link[i], hops[i], params.sends[k])
         at = start_h + queue_h * uniform(key, _place(campaign, _QUEUE))
-        issued_h[i], reached_h[i] = at, np.inf
+        issued_h[i], passed_h[i], reached_h[i] = at, np.inf, np.inf
         wait = jitter_s * uniform(key, _place(campaign, _JITTER))
         attempt = 0
         while at < issued_h[i] + within_h and attempt < _DRAWS - _TRIES:
@@ -82,6 +84,7 @@ def deliver(
                 way = latency_s(
                     hops[i], params.latency_first_s[k], params.latency_hop_s[k], params.latency_log_sd[k], z
                 )
+                passed_h[i] = at
                 reached_h[i] = with_supply_h(at + (way + wait) / HOUR_S, dark, place[i])
                 break
             at += params.retry_h[k]

@@ -50,6 +50,7 @@ class CommunicationParams(NamedTuple):
     gateway_meters: NDArray[np.float64]
     gateway_mtbf_days: NDArray[np.float64]
     gateway_mttr_h: NDArray[np.float64]
+    gateway_messages_per_s: NDArray[np.float64]
 
 
 class Breakdown(NamedTuple):

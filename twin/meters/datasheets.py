@@ -131,6 +131,7 @@ class Communication(_Part):
     gateway_meters: _Count
     gateway_mtbf_days: _Positive
     gateway_mttr_h: _Positive
+    gateway_messages_per_s: _Positive
 
 
 class LastGasp(_Part):

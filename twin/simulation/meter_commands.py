@@ -20,6 +20,7 @@ from twin.demand.weather import EPOCH, day_number
 from twin.meters.commands import HOUR_S, deliver, draw_addressed, tried_daily_h
 from twin.meters.communication import DAY_H
 from twin.meters.firmware import NEW_FIRMWARE, FirmwareParams, campaign_days
+from twin.meters.queue import waits
 from twin.meters.relay import CLOSED, LOAD_SWITCH_CLOSED, LOAD_SWITCH_OPEN, OPEN
 from twin.results.schema import arrow_schema
 from twin.simulation.meter_outages import dark_days_of
@@ -96,7 +97,7 @@ class Commands:
             addressed &= np.isin(makers, command.vendors)[fleet.kind]
         rows = np.flatnonzero(addressed)
         start_h = DAY_H * day_number(command.day) + command.hour
-        issued, reached, within_h = np.empty(len(rows)), np.empty(len(rows)), command.within_h
+        (issued, passed, reached), within_h = np.empty((3, len(rows))), command.within_h
         if command.command == "firmware":
             within_h = DAY_H * float(read_yaml("meter_fleet")["firmware_campaign_days"]["value"])
         last_h = start_h + command.queue_min / 60.0 + within_h + command.jitter_s / HOUR_S
@@ -106,8 +107,10 @@ class Commands:
         deliver(
             seed, fleet.ids[rows], self.devices.gateways(rows), fleet.kind[rows], fleet.link[rows], fleet.hops[rows],
             params, self.devices.breakdown, number, start_h, command.queue_min / 60.0, command.jitter_s,
-            command.within_h, dark, place, issued, reached,
+            command.within_h, dark, place, issued, passed, reached,
         )  # fmt: skip
+        each_h = 1.0 / (HOUR_S * params.gateway_messages_per_s[fleet.kind[rows]])
+        reached += waits(self.devices.gateways(rows), passed, each_h)
         if command.command == "firmware":
             firmware = self.devices.types.params(FirmwareParams, "firmware")
             failures = campaign_days(self.devices.seed, fleet.ids[rows], fleet.kind[rows], number, firmware)
