@@ -1,8 +1,8 @@
 """Commands of a head-end on their way to meters: queue, random wait in the meter, tries, latency, supply.
 
 A message leaves at ``start + u1 queue + u2 jitter`` and is tried again every ``retry`` hours until a try gets through:
-``q = 1 - (1 - p^h)^r`` with the gateway up (`twin.meters.communication`). Its way takes the latency of its hops, after its
-turn at the gateway (`twin.meters.queue`).
+``q = 1 - (1 - p^h)^r`` with the gateway up (`twin.meters.communication`). Its way takes the latency of its hops,
+after its turn at the gateway (`twin.meters.queue`).
 A try does not get through while the meter is without supply or not yet in its network again; a command that waits in a
 meter whose supply fails is carried out when it is back.
 """
