@@ -328,7 +328,7 @@ class _Tables:
 
     def utility(self) -> list[dict[str, Any]]:
         """Metered input 1 % too high, 11 % of it taken for technical loss."""
-        own = (100.0, 101.0, 87.0, 8.0, 11.11, 5.0, 2.89, 15.6, 16.5)
+        own = (100.0, 101.0, 87.0, 8.0, 11.11, 5.0, 2.89, 15.6, 16.5, 0.5)
         columns = arrow_schema("utility").names[2:]
         return [
             {"arm": arm, "area": area} | dict(zip(columns, own, strict=True))

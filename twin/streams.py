@@ -76,6 +76,7 @@ class Stream(IntEnum):
     METER_JOIN = 106
     METER_BREATH = 107
     METER_CHECK = 108
+    METER_SWITCH = 109
     # interruptions of supply: keyed by replicate
     OUTAGE_FEEDER = 110
     OUTAGE_TRIP = 111

@@ -1,5 +1,7 @@
 """AT&C loss taken apart: by hand on a made run, and sums that hold to 1e-9 for any numbers."""
 
+import datetime as dt
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,7 @@ def made_run(metered_share=0.9, theft=0.0, unrecorded=0.0, devices=False, comple
             "feeder_id": f,
             "sent_metered_kwh": heads_read * (sum(heads[f]) + 120.0),
             "read": f != 1,
+            "meters": 10 * f,
         }
         for f in SIMULATED
     ]
@@ -131,6 +134,27 @@ def test_what_a_discom_estimates_by_hand():
     assert row["non_technical_estimated_mwh"] == pytest.approx(0.4284 * 0.89 - 0.255)
     assert row["atc_percent"] == pytest.approx(100 * (1 - 255 / 420))
     assert row["atc_estimated_percent"] == pytest.approx(100 * (1 - 255 / 428.4))
+
+
+def test_days_on_which_a_head_s_meter_had_failed_are_missing_and_not_zero():
+    """Feeder 1 had one day of two, so that it counts twice; feeder 2 none: 20 meters at the others' mean."""
+    run = made_run(0.9, devices=True)
+    rows = run.tables["feeder_meters"].to_pylist()
+    later = [row | {"date": DAY + dt.timedelta(days=1)} for row in rows]
+    for row in later:
+        row["sent_metered_kwh"] = None if row["feeder_id"] in (1, 2) else row["sent_metered_kwh"]
+    gone = [row | ({"sent_metered_kwh": None} if row["feeder_id"] == 2 else {}) for row in rows]
+    found = utility_of(run.replaced(feeder_meters=arrow("feeder_meters", gone + later)))
+    assert found["feeder:F-1"]["input_metered_mwh"] == pytest.approx(2 * 0.420)
+    assert found["feeder:F-1"]["input_estimated_mwh"] == pytest.approx(0.420)
+    known = [row for row in gone + later if row["sent_metered_kwh"] is not None]
+    usual = sum(row["sent_metered_kwh"] for row in known) / sum(row["meters"] for row in known)
+    assert found["feeder:F-2"]["input_estimated_mwh"] == pytest.approx(2 * 20 * usual / 1e3)
+    assert found["feeder:F-2"]["input_metered_mwh"] == pytest.approx(2 * 20 * usual / 1e3)
+    assert found["feeder:F-3"]["input_estimated_mwh"] == 0.0
+    assert found["district:Sheohar"]["input_estimated_mwh"] == pytest.approx(0.420 + 2 * 20 * usual / 1e3)
+    whole = utility_of(run)
+    assert not any(row["input_estimated_mwh"] for row in whole.values())
 
 
 @pytest.mark.parametrize("heads_read", [0.97, 1.0, 1.03])

@@ -161,17 +161,21 @@ def test_a_welded_switch_goes_on_drawing_and_a_stuck_one_stays_off(people):
     village = Village(people, "time.days=6", "meters.prepaid={negative_share: 0.8}")
     wallets = village.wallets
     welded, stuck = wallets.rows[::2], wallets.rows[1::20]
-    village.devices.relays.state.health[0, welded] = WELDED
+    state = village.devices.relays.state
+    state.health[0, welded] = WELDED
     off = np.zeros(len(village.used), bool)
     for number, (_, switches) in enumerate(village.live()):
         off |= switches.off_until[0] > switches.off_from[0]
-        assert np.array_equal(village.devices.relays.state.position[0, welded], np.full(len(welded), CLOSED))
+        still = welded[state.health[0, welded] == WELDED]
+        assert np.all(state.position[0, still] == CLOSED)
+        assert not off[still].any()
         if number == 0:
-            held = stuck[village.devices.relays.state.position[0, stuck] == OPEN]
-            village.devices.relays.state.health[0, held] = STUCK_OPEN
+            held = stuck[state.position[0, stuck] == OPEN]
+            state.health[0, held] = STUCK_OPEN
         if number > 0:
-            assert np.all((switches.off_from[0, held] == 0) & (switches.off_until[0, held] == 96))
-    assert not off[welded].any()
+            broken = held[state.health[0, held] == STUCK_OPEN]
+            assert np.all((switches.off_from[0, broken] == 0) & (switches.off_until[0, broken] == 96))
+        assert len(still) > 0.3 * len(welded), "crews need days"
     assert off[wallets.rows[1::2]].mean() > 0.5
     assert len(held) > 3
     assert (wallets.balance[0, np.isin(wallets.rows, welded)] < 0).any(), "in debt, and with supply"

@@ -33,6 +33,9 @@ NEEDS = ("feeders", "consumers", "bills")
 """Tables without which billed energy cannot be told by feeder."""
 METERED_INPUT = "metered_input"
 """What the meters at the heads of feeders recorded: no part of the input, and no row of ``atc``."""
+ESTIMATED_INPUT = "estimated_input"
+"""What of it stands in for days on which they had failed."""
+SEEN = (METERED_INPUT, ESTIMATED_INPUT)
 Parts = dict[str, FloatArray]
 """Energies by part, an entry per area. [MWh]"""
 
@@ -59,7 +62,7 @@ def atc_tables(loads: CaseLoads, experiment: Experiment, feeders: Feeders) -> tu
             label = experiment.label(point, arm)
             mean = {area: _mean([one[area] for one in drawn]) for area in drawn[0]}
             for area, parts in mean.items():
-                rows += _rows(label, area, {part: value for part, value in parts.items() if part != METERED_INPUT})
+                rows += _rows(label, area, {part: value for part, value in parts.items() if part not in SEEN})
             estimated += _estimated_rows(label, mean)
     return build("atc", rows), build("utility", estimated)
 
@@ -84,7 +87,7 @@ def _estimated_rows(label: str, areas: Mapping[str, Mapping[str, float]]) -> lis
     own = {area: parts for area, parts in areas.items() if METERED_INPUT in parts}
     if own:
         own["state"] = sum_of_discoms(own)
-    return [utility_row(label, area, parts, parts[METERED_INPUT]) for area, parts in own.items()]
+    return [utility_row(label, area, parts, *(parts[name] for name in SEEN)) for area, parts in own.items()]
 
 
 def collected(billed: float, efficiency: float) -> dict[str, float]:
@@ -120,7 +123,7 @@ def case_areas(
     used, metered = _billed_energy(loads.run, feeders, whose, case)
     own = _feeder_parts(loads.run, feeders, whose, used, metered, case)
     if has_boundary_meters(loads.run):
-        own[METERED_INPUT] = metered_input_mwh(loads.run, feeders, case)
+        own[METERED_INPUT], own[ESTIMATED_INPUT] = metered_input_mwh(loads.run, feeders, case)
     areas: dict[str, dict[str, float]] = {}
     for place, name in enumerate(feeder_names):
         areas[name] = {part: float(values[place]) for part, values in own.items()}

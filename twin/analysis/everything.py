@@ -10,6 +10,7 @@ import pyarrow as pa
 from twin.analysis.atc import atc_tables
 from twin.analysis.calibration import calibration_table
 from twin.analysis.design import Experiment, is_own_network, read_experiment
+from twin.analysis.dt_residuals import dt_residuals_table
 from twin.analysis.effects import effects_and_gains
 from twin.analysis.frames import Feeders, no_feeders, read_feeders, read_population
 from twin.analysis.gap import gap_tables
@@ -66,6 +67,7 @@ def analyse(run: RunTables, estimates: Mapping[str, float]) -> dict[str, pa.Tabl
         "utility": utility,
         "gap": gap,
         "meter_losses": meter_losses_table(run, experiment, feeders),
+        "dt_residuals": dt_residuals_table(run, experiment),
         "payments": payments_table(run, experiment, feeders),
         "reliability": reliability_table(run, experiment, feeders),
         "calibration": _calibration(loads, experiment, feeders, estimates),

@@ -73,6 +73,7 @@ PARTS = (
     Part("atc", ("feeders", "consumers", "bills"), ("atc",), compares=False, told=whole_months),
     Part("gap", ("feeders", "consumers", "bills"), ("gap", "gap_per_kwh"), compares=False, told=whole_months),
     Part("meter_losses", METER_LOSSES_NEED, ("meter_losses",), compares=False, told=has_devices),
+    Part("dt_residuals", ("dt_meters",), ("dt_residuals",), compares=False, told=has_devices),
     Part(
         "meter_reads", ("meter_reads",), ("service levels of meters in the report",), compares=False, told=has_devices
     ),

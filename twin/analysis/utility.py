@@ -6,9 +6,13 @@ in lines and transformers it does not measure: it takes a share that is held to 
 
     estimated = metered input x (1 - normative share) - billed
 
+Days on which a head's meter had failed are missing, not zero: the feeder's own mean day stands in, or, where its meter
+recorded none, what the other feeders' consumers are sent on average (``input_estimated_mwh`` of the metered input).
+
 The truth is theft, what meters did not record, meter error and estimates. The two differ by exactly the error of the
-boundary meters, plus technical loss less the normative one, plus the ledger's closure. Areas are 11 kV feeders and
-their sums by weight: the state's row leaves out 33 kV lines and consumers on 11 kV and above, as those of discoms do.
+boundary meters and of what stands in for them, plus technical loss less the normative one, plus the ledger's closure.
+Areas are 11 kV feeders and their sums by weight: the state's row leaves out 33 kV lines and consumers on 11 kV and
+above, as those of discoms do.
 """
 
 from __future__ import annotations
@@ -34,18 +38,33 @@ def has_boundary_meters(run: RunTables) -> bool:
     return bool((run.scenario.get("meters") or {}).get("devices", False)) and asked_for(run.scenario, "feeder_meters")
 
 
-def metered_input_mwh(run: RunTables, feeders: Feeders, case: int) -> NDArray[np.float64]:
-    """What the meters at the heads recorded over the run, shape (n_feeders,). [MWh]
+def metered_input_mwh(
+    run: RunTables, feeders: Feeders, case: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What the meters at the heads recorded over the run with what stands in for failed ones, and the latter alone.
 
-    Registers, so that a day whose profile came in late counts too.
+    Shape (n_feeders,). Registers, so that a day whose profile came in late counts too. [MWh]
     """
-    rows = read_case(run, "feeder_meters", case, ["feeder_id", "sent_metered_kwh"])
-    place = rows_of(feeders, rows["feeder_id"])
-    return by_code(place, rows["sent_metered_kwh"] / KW_PER_MW, len(feeders.feeder_id))
+    rows = read_case(run, "feeder_meters", case, ["feeder_id", "sent_metered_kwh", "meters"])
+    n, place = len(feeders.feeder_id), rows_of(feeders, rows["feeder_id"])
+    kwh, meters = rows["sent_metered_kwh"].astype(np.float64), rows["meters"].astype(np.float64)
+    there = np.isfinite(kwh)
+    recorded, days = by_code(place[there], kwh[there], n), by_code(place, there * 1.0, n)
+    missing = by_code(place, ~there * 1.0, n)
+    per_meter = kwh[there].sum() / meters[there].sum() if there.any() else np.nan
+    others = per_meter * by_code(place, meters, n) / np.maximum(days + missing, 1.0)
+    own = np.divide(recorded, days, out=others, where=days > 0.0)
+    estimated = np.where(missing > 0.0, missing * own, 0.0)
+    return (recorded + estimated) / KW_PER_MW, estimated / KW_PER_MW
 
 
-def utility_row(label: str, area: str, energy_mwh: Mapping[str, float], metered_mwh: float) -> dict[str, Any]:
-    """A row of table ``utility`` from an area's parts of table ``atc`` and its metered input. [MWh]"""
+def utility_row(
+    label: str, area: str, energy_mwh: Mapping[str, float], metered_mwh: float, estimated_mwh: float
+) -> dict[str, Any]:
+    """A row of table ``utility`` from an area's parts of table ``atc``, its metered input and what of it is estimated.
+
+    All in MWh.
+    """
     normative = threshold("normative_technical") * metered_mwh
     billed = energy_mwh["billed"]
     efficiency = energy_mwh["collected"] / billed if billed and "collected" in energy_mwh else 1.0
@@ -54,6 +73,7 @@ def utility_row(label: str, area: str, energy_mwh: Mapping[str, float], metered_
         "area": area,
         "input_mwh": energy_mwh["input"],
         "input_metered_mwh": metered_mwh,
+        "input_estimated_mwh": estimated_mwh,
         "billed_mwh": billed,
         "technical_mwh": sum(energy_mwh[part] for part in FEEDER_LOSSES),
         "technical_normative_mwh": normative,

@@ -95,7 +95,12 @@ def fails_today(
 @nb.njit(error_model="numpy")
 def repair_days(seed: int, consumer: int, day: int, kind: int, params: FailureParams) -> float:
     """Days until the meter that failed on a day is swapped."""
-    z = normal(key64(seed, Stream.METER_REPAIR, consumer), day)
+    return wait_days(normal(key64(seed, Stream.METER_REPAIR, consumer), day), kind, params)
+
+
+@nb.njit(error_model="numpy")
+def wait_days(z: float, kind: int, params: FailureParams) -> float:
+    """Days until a crew comes: lognormal, ``z`` is a standard normal draw."""
     return params.repair_median_days[kind] * np.exp(params.repair_log_sd[kind] * z)
 
 
@@ -128,6 +133,50 @@ def waiting_days(
     ahead = np.cumsum(np.outer(rate_per_year / crew_swaps_per_year, stress) - 1.0, axis=1)
     lowest = np.minimum(ahead.min(axis=1, initial=0.0), 0.0)
     return (ahead[:, -1] if ahead.shape[1] else 0.0 * lowest) - lowest
+
+
+@nb.njit(error_model="numpy")
+def found_until(
+    seed: int, consumer: int, day: int, chance: float, kind: int, params: FailureParams, crew_wait_days: float,
+    installed_day: int,
+) -> int:  # fmt: skip
+    """First day with a new meter of one that a run may find failed: failures of a day times mean days to a swap.
+
+    ``chance`` to fail within a day; ``installed_day`` where the meter works.
+    """
+    key = key64(seed, Stream.METER_REPAIR, consumer)
+    mean_days = 1.0 + params.repair_median_days[kind] * np.exp(0.5 * params.repair_log_sd[kind] ** 2) + crew_wait_days
+    return day + 1 + int(mean_days * uniform(key, 1)) if uniform(key, 0) < chance * mean_days else installed_day
+
+
+@nb.njit(cache=True, error_model="numpy")
+def begin_failures(
+    seed: int, ids: NDArray[np.int64], kind: NDArray[np.uint8], frailty: NDArray[np.float32],
+    installed_day: NDArray[np.int32], day: int, params: FailureParams, out: NDArray[np.int32],
+) -> None:  # fmt: skip
+    """First day with a new meter of those that a run finds failed on its first day, shape (n,)."""
+    for i in range(len(ids)):
+        age = (day - installed_day[i]) / YEAR_DAYS
+        chance = fails_within(age, age + 1.0 / YEAR_DAYS, frailty[i], 1.0, kind[i], params)
+        out[i] = found_until(seed, ids[i], day, chance, kind[i], params, 0.0, installed_day[i])
+
+
+@nb.njit(cache=True, error_model="numpy")
+def pass_failures(
+    seed: int, ids: NDArray[np.int64], kind: NDArray[np.uint8], frailty: NDArray[np.float32], day: int, stress: float,
+    params: FailureParams, installed_day: NDArray[np.int32], swap_day: NDArray[np.int32],
+) -> None:  # fmt: skip
+    """A day passes: meters are swapped, and some that work fail. Arrays of shape (n,), the last two are changed."""
+    highest = highest_rates(params)
+    for i in range(len(ids)):
+        k = kind[i]
+        if swap_day[i] == day:
+            installed_day[i] = day
+        if swap_day[i] > day:
+            continue
+        age = (day - installed_day[i]) / YEAR_DAYS
+        if fails_today(seed, ids[i], day, age, frailty[i], stress, k, params, highest[k]):
+            swap_day[i] = day + 1 + int(min(repair_days(seed, ids[i], day, k, params), 1e6))
 
 
 @nb.njit(cache=True, error_model="numpy")

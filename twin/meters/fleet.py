@@ -33,13 +33,14 @@ from twin.meters.failure import (
     fails_on,
     fails_today,
     fails_within,
+    found_until,
     highest_rates,
     repair_days,
 )
 from twin.meters.memory import fetched
 from twin.meters.metrology import AGEING, GAIN, LOW_LOAD, PHASE, TEMPERATURE, MetrologyParams, recorded_kwh
 from twin.meters.register import shown_wh
-from twin.streams import Stream, key64, normal, uniform
+from twin.streams import Stream, key64, normal
 from twin.units import WH_PER_KWH
 
 watch_compilation()
@@ -160,11 +161,15 @@ class PowerCuts(NamedTuple):
     """The day on which today's profile comes in."""
     off_h: NDArray[np.float64]
     """Time without supply since the run began, before today. Shape (n_dts + 1,). [h]"""
+    usual_h: NDArray[np.float64]
+    """A year's time without supply before the run. Shape (n_dts + 1,). [h]"""
+    first_day: int
+    """The run's."""
 
 
 def no_cuts(n_places: int) -> PowerCuts:
     """Supply without a break."""
-    return PowerCuts(never_dark(n_places), never_dark(n_places), np.zeros(n_places))
+    return PowerCuts(never_dark(n_places), never_dark(n_places), np.zeros(n_places), np.zeros(n_places), 0)
 
 
 LEDGER = ("used", "metered", "error", "theft", "unrecorded")
@@ -237,7 +242,9 @@ def _communicate(
     if cuts.today.ptr[dt] < cuts.today.ptr[dt + 1]:
         off_s = HOUR_S * dark_h(cuts.today, dt)
         life = battery_life_years(today.seed, fleet.ids[i], clock.battery_years[k], clock.battery_log_sd[k])
-        alive = battery_alive(age, cuts.off_h[dt] / YEAR_H, life, clock.battery_off_years[k])
+        years_before = max(cuts.first_day - state.installed_day[i], 0) / YEAR_DAYS
+        off_years = (cuts.off_h[dt] + cuts.usual_h[dt] * years_before) / YEAR_H
+        alive = battery_alive(age, off_years, life, clock.battery_off_years[k])
     offset = advanced(state.clock_s[i], ppm, DAY_S, off_s, alive)
     arrived, out.delayed[i] = arrival_h(
         today.seed, fleet.ids[i], gateway, today.day + 1, fleet.link[i], fleet.hops[i], k, params.communication,
@@ -371,13 +378,13 @@ def settled_swaps(
         chance_at = chances
         chances += given.has_chance[k]
         age = (day - installed_day[i]) / YEAR_DAYS
-        key = key64(seed, Stream.METER_REPAIR, fleet.ids[i])
-        mean_days = 1.0 + params.repair_median_days[k] * np.exp(0.5 * params.repair_log_sd[k] ** 2) + crew_wait_days[k]
         if given.has_chance[k]:
-            chance = given.chance[chance_at] * mean_days
+            chance = given.chance[chance_at]
         else:
-            chance = fails_within(age, age + 1.0 / YEAR_DAYS, fleet.frailty[i], 1.0, k, params) * mean_days
-        out[i] = day + 1 + int(mean_days * uniform(key, 1)) if uniform(key, 0) < chance else installed_day[i]
+            chance = fails_within(age, age + 1.0 / YEAR_DAYS, fleet.frailty[i], 1.0, k, params)
+        out[i] = found_until(
+            seed, fleet.ids[i], day, chance, k, params, crew_wait_days[k], installed_day[i]
+        )
 
 
 def mean_square_k2(temperature_c: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,8 +1,8 @@
 """The load switch (model M7): commands, wear, welding.
 
-A command fails with probability ``a (1 + (cycles / C)^2)``; the switch then is welded closed or stuck open for good.
-Closing onto a fault or more than three times the highest current welds with a probability of its own. Form: AMI facts,
-section 10.
+A command fails with probability ``a (1 + (cycles / C)^2)``; the switch then is welded closed or stuck open until a crew
+swaps the meter, after a lognormal time as for meters that fail. Closing onto a fault or more than three times the
+highest current welds with a probability of its own. Form: AMI facts, section 10.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.kernels import watch_compilation
-from twin.streams import Stream, key64, uniform
+from twin.meters.failure import FailureParams, wait_days
+from twin.streams import Stream, key64, normal, uniform
 
 watch_compilation()
 
@@ -22,6 +23,8 @@ OPEN, CLOSED = 0, 1
 HEALTHY, WELDED, STUCK_OPEN = 0, 1, 2
 LOAD_SWITCH_OPEN, LOAD_SWITCH_CLOSED = 301, 302
 """IS 15959 events."""
+_SWITCH = 1 << 24
+"""One switch more, in `RelayState.cycles`."""
 
 
 class RelayParams(NamedTuple):
@@ -39,6 +42,12 @@ class RelayState(NamedTuple):
     position: NDArray[np.uint8]
     health: NDArray[np.uint8]
     cycles: NDArray[np.uint32]
+    """Operations of the switch in the lower 24 bits; above them how many switches the meter had before."""
+
+
+def new_switch(cycles: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """The count of a new switch in place of each; its draws are others than those of all before."""
+    return (cycles // np.uint32(_SWITCH) + np.uint32(1)) * np.uint32(_SWITCH)
 
 
 @nb.njit(error_model="numpy")
@@ -69,9 +78,9 @@ def operate(
         k = kind[i]
         if params.wear_cycles[k] > 0.0 and state.health[i] == HEALTHY and state.position[i] != wanted[i]:
             key = key64(seed, Stream.METER_RELAY, ids[i])
-            n = 3 * int(state.cycles[i])
+            n, worn = 3 * int(state.cycles[i]), float(int(state.cycles[i]) % _SWITCH)
             state.cycles[i] += 1
-            if uniform(key, n) < fault_probability(params.fault_probability[k], n / 3.0, params.wear_cycles[k]):
+            if uniform(key, n) < fault_probability(params.fault_probability[k], worn, params.wear_cycles[k]):
                 state.health[i] = WELDED if uniform(key, n + 1) < params.weld_share[k] else STUCK_OPEN
                 state.position[i] = CLOSED if state.health[i] == WELDED else OPEN
             else:
@@ -95,8 +104,22 @@ def wear(
         for _ in range(operations[i]):
             if state.health[i] != HEALTHY:
                 break
-            n = 3 * int(state.cycles[i])
+            n, worn = 3 * int(state.cycles[i]), float(int(state.cycles[i]) % _SWITCH)
             state.cycles[i] += 1
-            if uniform(key, n) < fault_probability(params.fault_probability[k], n / 3.0, params.wear_cycles[k]):
+            if uniform(key, n) < fault_probability(params.fault_probability[k], worn, params.wear_cycles[k]):
                 state.health[i] = WELDED if uniform(key, n + 1) < params.weld_share[k] else STUCK_OPEN
                 state.position[i] = CLOSED if state.health[i] == WELDED else OPEN
+
+
+@nb.njit(cache=True, error_model="numpy")
+def draw_swaps(
+    seed: int, ids: NDArray[np.int64], kind: NDArray[np.uint8], day: int, params: FailureParams,
+    crew_wait_days: NDArray[np.float64], out: NDArray[np.int32],
+) -> None:  # fmt: skip
+    """First day with a new switch of meters whose broken one is found on a day, shape (n,).
+
+    ``crew_wait_days``, shape (n_types,): until crews have done the meters before them.
+    """
+    for i in range(len(ids)):
+        z = normal(key64(seed, Stream.METER_SWITCH, ids[i]), day)
+        out[i] = day + 1 + int(min(wait_days(z, kind[i], params) + crew_wait_days[kind[i]], 1e6))

@@ -58,6 +58,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "utility": ("arm", "area"),
     "gap": ("arm", "area"),
     "meter_losses": ("arm", "area", "part"),
+    "dt_residuals": ("case", "dt_id"),
     "payments": ("arm", "area", "category", "month"),
     "reliability": ("arm", "area", "feeders", "measure"),
     "effects": ("arm", "outcome", "area", "group", "kind"),

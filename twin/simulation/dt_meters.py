@@ -1,12 +1,16 @@
 """Meters of distribution transformers, and what a utility can set beside them: the registers of those it takes for
 the DT's consumers.
 
-A part of the DTs has a CT-operated meter at its low-voltage side. Some consumers are mapped to another DT of their
-feeder: mapping, more than accuracy, limits what a balance can find (AMI facts, section 7).
+They fail and are swapped by their datasheet's law, as consumers' meters do; one that has failed records nothing, which
+tables tell as missing, not as zero. Their failures hang on nothing but days, so that a checkpoint holds none of it:
+days are passed again from the run's first one. A part of the DTs has a CT-operated meter at its low-voltage side. Some
+consumers are mapped to another DT of their feeder: mapping, more than accuracy, limits what a balance can find (AMI
+facts, section 7).
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,8 +19,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from twin.datapack import read_yaml
+from twin.demand.weather import EPOCH
 from twin.meters.communication import Breakdown, arrivals_h, draw_links, never_dark
-from twin.meters.failure import YEAR_DAYS
+from twin.meters.failure import YEAR_DAYS, begin_failures, draw_frailties, pass_failures
 from twin.meters.metrology import (
     AGEING,
     GAIN,
@@ -54,7 +59,7 @@ class Mapped:
 
 
 class SystemMeters:
-    """CT-operated meters of a utility's own, shape (n,); they do not fail."""
+    """CT-operated meters of a utility's own, shape (n,)."""
 
     def __init__(
         self, seed: int, entity: NDArray[np.int64], rating_kva: NDArray[np.float64], district: NDArray[np.int64],
@@ -68,17 +73,52 @@ class SystemMeters:
         self.errors = draw_errors(seed, entity, self.kind, params.metrology, points).astype(np.float64)
         low, high = spec["age_years"]["smart"]["value"]
         self.age_years = low + (high - low) * uniforms(seed, Stream.METER_AGE, entity)
+        self.frailty = draw_frailties(seed, entity, self.kind, params.failure)
+        self._installed, self._swap_day = np.empty(len(entity), np.int32), np.empty(len(entity), np.int32)
+        self._day: int | None = None
         self.link, self.hops = draw_links(seed, entity, self.kind, params.communication)
         power_factor = float(spec["dt_power_factor"]["value"])
         self.rated_kw, self.tan_phi = rating_kva * power_factor, np.sqrt(1.0 - power_factor**2) / power_factor
 
+    def works(self, day: int, first_day: int) -> NDArray[np.bool_]:
+        """Which meters work on a day of a run that began on ``first_day`` (days since 2000-01-01), shape (n,).
+
+        Days are best asked for in their order: an earlier one lets all of them pass again.
+        """
+        seed, failure = np.uint64(self.seed), self.params.failure
+        if self._day is None or day < self._day:
+            self._installed[:] = first_day - 1 - np.floor(self.age_years * YEAR_DAYS)
+            begin_failures(
+                seed, self.entity, self.kind, self.frailty, self._installed, first_day, failure, self._swap_day
+            )
+            self._day = first_day - 1
+        stress = read_yaml("meter_fleet")["failure_stress_by_month"]["value"]
+        while self._day < day:
+            self._day += 1
+            month = (EPOCH + dt.timedelta(days=self._day)).month
+            pass_failures(
+                seed, self.entity, self.kind, self.frailty, self._day, float(stress[month - 1]), failure,
+                self._installed, self._swap_day,
+            )  # fmt: skip
+        return self._swap_day <= day
+
+    def told(
+        self, today: DayContext, first_day: int, sent_kwh: NDArray[np.float64]
+    ) -> tuple[pa.Array, NDArray[np.bool_]]:
+        """A day as tables hold it: energy recorded, null where a meter has failed [kWh]; and whose profile came in."""
+        works = self.works(today.day, first_day)
+        recorded = pa.array(self.metered_kwh(today, first_day, sent_kwh), mask=~works)
+        return recorded, self.read(today.day, today.breakdown) & works
+
     def metered_kwh(self, today: DayContext, first_day: int, sent_kwh: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What the meters make of a day's energy, shape (n,). [kWh]
+        """What the meters, if they work, make of a day's energy, shape (n,). [kWh]
 
         ``first_day``: when ages were drawn, days since 2000-01-01.
         """
         rise = today.rise_k[self.district].mean(axis=1)
+        self.works(today.day, first_day)
         age = self.age_years + (today.day - first_day) / YEAR_DAYS
+        age = np.where(self._installed >= first_day, (today.day - self._installed) / YEAR_DAYS, age)
         fixed = self.errors[:, GAIN] + 0.1 * self.errors[:, PHASE] * self.tan_phi
         fixed += self.errors[:, TEMPERATURE] * rise + self.errors[:, AGEING] * age
         for asked in self.models.asked["metrology"]:
@@ -155,12 +195,13 @@ class DtMeters(SystemMeters):
     ) -> pa.Table:  # fmt: skip
         """A day of the DTs that have a meter, as rows of table ``dt_meters``; nothing in it is truth."""
         rows = np.flatnonzero(self.there)
+        recorded, read = self.told(today, first_day, sent_kwh)
         columns = {
             "case": np.full(len(rows), case, np.int32),
             "date": np.full(len(rows), date),
             "dt_id": self.dt_id[rows],
-            "sent_metered_kwh": self.metered_kwh(today, first_day, sent_kwh)[rows],
-            "read": self.read(today.day, today.breakdown)[rows],
+            "sent_metered_kwh": recorded.take(pa.array(rows)),
+            "read": read[rows],
             "mapped_meters": mapped.meters[rows].astype(np.int32),
             "mapped_read": mapped.read_meters[rows].astype(np.int32),
             "mapped_metered_kwh": mapped.metered_kwh[rows],

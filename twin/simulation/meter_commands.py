@@ -127,6 +127,7 @@ class Commands:
         return self._today
 
     def _carry_out(self, date: dt.date) -> CommandDay:
+        self.relays.begin(day_number(date))
         start, state = DAY_H * day_number(date), self.relays.state
         off_from = np.where(state.position == OPEN, 0.0, DAY_H)
         off_until = np.full(off_from.shape, DAY_H)

@@ -140,7 +140,7 @@ class MeterDevices:
     def bytes_per_meter(self) -> float:
         """Memory of traits and state of all models and arms, but for the registers and for where meters hang."""
         arrays: list[NDArray[np.generic]] = [*self.fleet[1:], *self.state, *self.estimates.columns()]
-        arrays += [] if self.relays is None else [*self.relays.state]
+        arrays += [] if self.relays is None else self.relays.columns()
         arrays += [] if self.limits is None else self.limits.columns()
         arrays += [] if self.outages is None else self.outages.columns()
         return sum(array.nbytes for array in arrays) / max(len(self.fleet.ids), 1)

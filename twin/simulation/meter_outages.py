@@ -63,6 +63,8 @@ class MeterOutages:
         self.n_places = devices.population.n_dts + 1
         self.off_h = np.zeros(self.n_places)
         """Time without supply since the run began, by DT. [h]"""
+        self.usual_h = np.append(outages.usual_off_h(), 0.0)
+        """A year's time without supply before the run, which is on the batteries' account too. [h]"""
         self._next: tuple[dt.date, Dark] | None = None
         """Tomorrow, which the day before asked about already."""
         self._gasp = devices.types.params(GaspParams, "last_gasp")
@@ -86,7 +88,7 @@ class MeterOutages:
         following = date + dt.timedelta(days=1)
         today = self._next[1] if self._next is not None and self._next[0] == date else self.dark(date)
         self._next = following, self.dark(following)
-        return PowerCuts(today, self._next[1], self.off_h)
+        return PowerCuts(today, self._next[1], self.off_h, self.usual_h, self.devices.first_day)
 
     def pass_day(self, date: dt.date, cuts: PowerCuts, delayed: NDArray[np.bool_]) -> PowerDay:
         """Count what meters sent on a day that has passed; the hours without supply go on the batteries' account."""
@@ -103,7 +105,7 @@ class MeterOutages:
 
     def columns(self) -> list[NDArray[np.generic]]:
         """Everything that is held."""
-        return [self.off_h, *self._behind]
+        return [self.off_h, self.usual_h, *self._behind]
 
     def arrays(self) -> NDArray[np.float64]:
         """For a checkpoint, by meter: shape (1, n, 1). [h]"""

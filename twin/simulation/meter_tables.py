@@ -125,12 +125,13 @@ def feeder_rows(
     """A day of the feeders as a utility sees them: the head's meter beside the registers of its consumers."""
     parts, meters, today = devices.population.feeders, devices.feeder_meters, devices.context(day.date)
     counts = day.counts[: len(parts)].sum(axis=1)
+    recorded, read = meters.told(today, devices.first_day, sent_kwh)
     columns = {
         "case": np.full(len(parts), case, np.int32),
         "date": np.full(len(parts), np.datetime64(day.date, "D")),
         "feeder_id": np.array([part.feeder for part in parts], np.int32),
-        "sent_metered_kwh": meters.metered_kwh(today, devices.first_day, sent_kwh),
-        "read": meters.read(today.day, today.breakdown),
+        "sent_metered_kwh": recorded,
+        "read": read,
         "meters": counts[:, READS.index("meters")].astype(np.int32),
         "meters_read": counts[:, READS.index("read_24h")].astype(np.int32),
         "read_kwh": day.arms[arm].read_kwh[: len(parts)].sum(axis=1),
@@ -159,7 +160,7 @@ def event_rows(
     case: int, arm: int, devices: MeterDevices, day: DeviceDay, limits: LimitDay | None = None,
     watched: NDArray[np.int64] = NOBODY, wallets: Wallets | None = None,
 ) -> pa.Table:  # fmt: skip
-    """Failures, swaps, clocks set, signs of tampering, commands, overloads and switches of wallets of a day.
+    """Failures, swaps of meters and switches, clocks set, signs of tampering, commands, overloads, wallets of a day.
 
     Interruptions of supply are told of ``watched`` meters only, since all meters log several a day.
     """
@@ -176,6 +177,8 @@ def event_rows(
     ]
     if devices.commands is not None and day.commands is not None:
         parts += devices.commands.events(arm, day.commands)
+    if devices.relays is not None:
+        parts += devices.relays.events(arm)
     if devices.limits is not None and limits is not None:
         parts += devices.limits.events(arm, limits)
     if devices.outages is not None and day.power is not None:

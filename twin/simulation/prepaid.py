@@ -3,7 +3,8 @@
 The batch runs on the morning of a day, on what the registers showed at the last read; then that day is settled
 (`twin.economics.wallets`), so that its switches are known before its networks are solved. The state is held by arm for
 prepaid consumers only. A relay obeys the last command, whoever sent it: a wallet whose relay a campaign closed is
-due again on the next day on which relays may open. A welded relay is left alone, and its consumer goes on drawing.
+due again on the next day on which relays may open. A welded relay is found when it does not open, and left alone until
+it is swapped; its consumer goes on drawing.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from twin.economics.wallets import (
     wallet_params,
 )
 from twin.meters.register import register_wh
-from twin.meters.relay import CLOSED, HEALTHY, LOAD_SWITCH_CLOSED, LOAD_SWITCH_OPEN, OPEN
+from twin.meters.relay import CLOSED, LOAD_SWITCH_CLOSED, LOAD_SWITCH_OPEN, OPEN
 from twin.simulation.billing_month import month_bill
 from twin.simulation.consumer_tables import chunks
 from twin.simulation.plan import month_end
@@ -125,6 +126,7 @@ class Wallets:
     def prepare(self, date: dt.date) -> list[ArmDay]:
         """Settle a day for every arm; asked again for the same day, the answer is the same."""
         if self._today is None or self._today[0] != date:
+            self.relays.begin(day_number(date))
             self._today = date, [self._settle(arm, date) for arm in range(len(self.balance))]
         return self._today[1]
 
@@ -138,6 +140,7 @@ class Wallets:
         return self._switches[1]
 
     def _all_switches(self, date: dt.date, commanded: Switches | None) -> Switches:
+        self.relays.begin(day_number(date))
         held = self.relays.state.position == OPEN
         wallets_hold = np.zeros_like(held)
         for arm, off_since in enumerate(self.off_since):
@@ -182,7 +185,7 @@ class Wallets:
     def _open_relays(self, arm: int, state: WalletState, out: WalletDay) -> None:
         """Whose relay breaks as it should open goes on drawing, and is due again."""
         due = np.flatnonzero(out.opened_minute >= 0)
-        failed = due[~self.relays.command(arm, self.rows[due], OPEN)]
+        failed = due[~self.relays.command(arm, self.rows[due], OPEN, stands=False)]
         state.off_since[failed] = CONNECTED
         out.off_from[failed] = out.off_until[failed] = 0
         out.opened_minute[failed] = NOT_BEFORE
@@ -201,9 +204,9 @@ class Wallets:
         return back
 
     def _can_open(self, arm: int, day: int) -> NDArray[np.bool_]:
-        """Whose relay would open: it is healthy, and its meter works. Shape (k,)."""
-        healthy = self.relays.state.health[arm, self.rows] == HEALTHY
-        return healthy & self.relays.has_switch[self.rows] & (self.devices.state.swap_day[self.rows] <= day)
+        """Whose relay would open, as far as anybody knows: it waits for no swap, and its meter works. Shape (k,)."""
+        works = self.relays.has_switch[self.rows] & (self.devices.state.swap_day[self.rows] <= day)
+        return works & ~self.relays.in_repair(arm, self.rows)
 
     def _state(self, arm: int) -> WalletState:
         """One arm's wallets; changes reach this object."""

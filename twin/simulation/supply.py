@@ -18,13 +18,15 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.datapack import URBAN_FEEDER_CLASSES
+from twin.datapack import URBAN_FEEDER_CLASSES, read_yaml
 from twin.demand.weather import day_number
 from twin.grid.tables import FEEDER_CLASSES
+from twin.outages.expected import StormSeason, off_share
 from twin.outages.params import RURAL, URBAN, OutageParams, least_counted_h, outage_params, pick_up_k
 from twin.outages.process import Interruptions, Places, Sky, days_back, feeder_multiples, interruptions
 from twin.outages.shares import Merged, PickUp, count_places, feeder_supply, mean_supply, merged
 from twin.simulation.switching import Unserved
+from twin.units import HOURS_PER_YEAR
 
 if TYPE_CHECKING:
     from twin.grid.state import StateGrid
@@ -162,6 +164,22 @@ class Outages:
         times = ((from_h, day.own.from_h), (until_h, day.own.until_h))
         starts, ends = (np.concatenate([head[shared], mine[:n]])[order] for head, mine in times)
         return row[order], starts, ends
+
+    def usual_off_h(self) -> NDArray[np.float64]:
+        """Hours a year that every DT of the shard is without supply by the data pack's outages, shape (n_dts,). [h]
+
+        All causes at their usual rates, whatever the scenario changes of them: what was before the run.
+        """
+        params, spec = outage_params(), read_yaml("demand/weather")["storm"]
+        storms = StormSeason(np.array(spec["chance_per_day"], np.float64), spec["from_h"], spec["to_h"])
+        heads, stations, dts = (
+            1.0 - off_share(level, places, params, storms)
+            for level, places in (
+                ("feeder", self._own_places), ("substation", self._station_places), ("dt", self._dt_places),
+            )
+        )  # fmt: skip
+        supplied = (heads * stations[self._pss_row])[self._dt_feeder] * dts
+        return HOURS_PER_YEAR * (1.0 - supplied)
 
     def of_stations(self, day: SupplyDay) -> Supply:
         """What consumers on 11 and 33 kV have of a day, by PSS that the shard owns; they restart by hand."""

@@ -14,6 +14,8 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.demand.weather import day_number
+
 if TYPE_CHECKING:
     from twin.simulation.meter_state import MeterState
 
@@ -60,6 +62,8 @@ class Unserved(NamedTuple):
 def switches_on(meters: MeterState, date: dt.date, n_arms: int, steps: int) -> Switches | None:
     """All open switches of a day; None where there are none, so that the day is solved as if there were no switches."""
     switches = None
+    if meters.devices is not None and meters.devices.relays is not None:
+        meters.devices.relays.begin(day_number(date))
     if meters.devices is not None and meters.devices.commands is not None:
         day = meters.devices.commands.prepare(date)
         first, last = zip(*(day.off_steps(arm, steps) for arm in range(n_arms)), strict=True)
