@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
@@ -18,12 +19,54 @@ from twin.economics.billing import BillColumns
 from twin.economics.slabs import SMART
 from twin.economics.worked_bill import COMPONENTS, BillLine, MonthToDate, component_paise, worked_bill
 from twin.errors import Problem, RunFolderError
+from twin.meters.register import gained_wh, rollover_wh
 from twin.results.reader import Run
 from twin.scenario.names import suggestion
 from twin.scenario.schema import Scenario
 from twin.simulation.plan import PointPlan, month_end, plans
 from twin.simulation.response import BASELINE
-from twin.units import PAISE_PER_INR
+from twin.units import PAISE_PER_INR, WH_PER_KWH
+
+
+@dataclass(frozen=True)
+class WindowReadings:
+    """What a meter's registers showed, and what a window is billed by, shape (n_zones,) each. [Wh]"""
+
+    month_wh: NDArray[np.int64]
+    """When the bill month began."""
+    start_wh: NDArray[np.int64]
+    end_wh: NDArray[np.int64]
+    removed_wh: NDArray[np.int64] | None
+    """Of a meter that was taken down in the window; the one that showed ``end_wh`` began at zero."""
+    rollover_wh: int | None
+    """Energy at which the registers show zero again; None: never."""
+    billed_wh: NDArray[np.int64] | None
+    """Energy that was billed otherwise than by the readings."""
+    taken_as: list[str]
+
+    @property
+    def window_wh(self) -> NDArray[np.int64]:
+        """Energy of the window."""
+        if self.billed_wh is not None:
+            return self.billed_wh
+        if self.removed_wh is not None:
+            return self._gained(self.start_wh, self.removed_wh) + self.end_wh
+        return self._gained(self.start_wh, self.end_wh)
+
+    @property
+    def before_wh(self) -> NDArray[np.int64]:
+        """Energy of the bill month before the window."""
+        return self._gained(self.month_wh, self.start_wh)
+
+    def _gained(self, start_wh: NDArray[np.int64], end_wh: NDArray[np.int64]) -> NDArray[np.int64]:
+        if self.rollover_wh is None:
+            return end_wh - start_wh
+        return gained_wh(start_wh[None], end_wh[None], np.array([self.rollover_wh]))[0]
+
+    def counter_wh(self, readings_wh: NDArray[np.int64]) -> int:
+        """What the register of all hours shows."""
+        total = int(readings_wh.sum())
+        return total if self.rollover_wh is None else total % self.rollover_wh
 
 
 @dataclass(frozen=True)
@@ -32,6 +75,7 @@ class WindowBill:
 
     first: dt.date
     last: dt.date
+    readings: WindowReadings
     at_end: list[BillLine]
     at_start: list[BillLine]
     """Empty where the window starts with the month."""
@@ -186,13 +230,30 @@ def _window(
     rates, month_days = plan.rates(arm, last), month_end(last).day
     tariff = plan.arm_tariffs[arm if last >= plan.tariff_start else BASELINE]
 
-    def lines(column: str, days: int) -> list[BillLine]:
-        wh = np.array([row[column] for row in own], np.int64)
-        date = MonthToDate(wh, days, month_days, month_days)
-        return worked_bill(tariff, rates, plan.zones, columns, date)
+    def lines(to_date_wh: NDArray[np.int64], days: int) -> list[BillLine]:
+        return worked_bill(tariff, rates, plan.zones, columns, MonthToDate(to_date_wh, days, month_days, month_days))
 
-    at_start = lines("start_wh", first.day - 1) if first.day > 1 else []
-    return WindowBill(first, last, lines("end_wh", last.day), at_start)
+    readings = _readings(own)
+    at_start = lines(readings.before_wh, first.day - 1) if first.day > 1 else []
+    return WindowBill(first, last, readings, lines(readings.before_wh + readings.window_wh, last.day), at_start)
+
+
+def _readings(own: list[dict[str, Any]]) -> WindowReadings:
+    """A window's rows of table ``registers``, zone by zone."""
+
+    def column(name: str) -> NDArray[np.int64] | None:
+        values = [row[name] for row in own]
+        return None if values[0] is None else np.array(values, np.int64)
+
+    start, end, digits = column("start_wh"), column("end_wh"), own[0]["digits"]
+    assert start is not None, "a window has readings at both ends"
+    assert end is not None, "a window has readings at both ends"
+    month = column("month_wh")
+    rollover = None if digits is None else int(rollover_wh(np.array([digits], np.int64))[0])
+    return WindowReadings(
+        start if month is None else month, start, end, column("removed_wh"), rollover, column("billed_wh"),
+        [row["taken_as"] for row in own],
+    )  # fmt: skip
 
 
 def _misfit(windows: list[WindowBill], bills: list[dict[str, Any]]) -> RunFolderError | None:
@@ -215,8 +276,38 @@ def show_bill(bill: ConsumerBill, console: Console) -> None:
         highlight=False, markup=False,
     )  # fmt: skip
     for window in bill.windows:
+        console.print(_printed_readings(window, with_zones=bool(who["smart"])), highlight=False)
         console.print(_printed(window), highlight=False)
     console.print("Amounts are rounded so that lines add up to the bill. Not in it: online rebate.", highlight=False)
+
+
+def _printed_readings(window: WindowBill, *, with_zones: bool) -> Table:
+    """What the meter showed at both ends, and what that comes to."""
+    readings, title = window.readings, f"Register, {window.first} to {window.last}"
+    old = readings.removed_wh
+    table = Table(title=title, title_justify="left")
+    between = [] if old is None else ["old meter kWh"]
+    for name in ("register", "at start kWh", *between, "at end kWh", "billed kWh", "taken as"):
+        table.add_column(name, justify="left" if name in ("register", "taken as") else "right")
+
+    def add(name: str, start: int, removed: int | None, end: int, billed: int, taken_as: str) -> None:
+        shown = (start, end) if removed is None else (start, removed, end)
+        table.add_row(name, *(_kwh(wh) for wh in (*shown, billed)), taken_as.replace("_", " "))
+
+    total = readings.counter_wh
+    zones = range(len(readings.start_wh)) if with_zones and len(readings.start_wh) > 1 else []
+    for zone in zones:
+        removed = None if old is None else int(old[zone])
+        start, end, billed = (int(part[zone]) for part in (readings.start_wh, readings.end_wh, readings.window_wh))
+        add(f"zone {zone}", start, removed, end, billed, readings.taken_as[zone])
+    removed = None if old is None else total(old)
+    word = "" if zones else max(readings.taken_as, key=lambda one: one != "read")
+    add("all hours", total(readings.start_wh), removed, total(readings.end_wh), int(readings.window_wh.sum()), word)
+    return table
+
+
+def _kwh(wh: int) -> str:
+    return f"{wh / WH_PER_KWH:,.2f}"
 
 
 def _printed(window: WindowBill) -> Table:

@@ -106,3 +106,24 @@ def test_a_run_names_the_numbers_of_the_meters_that_it_has():
     one = names("ci_tiny.yaml", "meters.devices=true", "meters.vendors=eesl")
     assert {name.split(".")[1] for name in one} <= {"eesl", "ct_operated", "static", "electromechanical"}
     assert "devices.eesl.single_phase.failure.random_per_year" in one
+
+
+def test_digits_of_a_display_come_from_the_part_or_the_maker(folder):
+    """A maker that names no digits has its part's; one may say its own, and one that shares nothing must."""
+    (folder / "mine.yaml").write_text(NEW, encoding="utf-8")
+    digits = {sheet.name: sheet.model.register_.digits.value for sheet in read_catalogue(folder).sheets}
+    assert digits["mine.single_phase"] == digits["genus.three_phase"] == digits["static.single_phase"] == 6
+    assert digits["electromechanical.single_phase"] == 5
+    own = NEW.replace("    clock:", '    register: {digits: {value: 7, source: "found: its leaflet"}}\n    clock:')
+    (folder / "mine.yaml").write_text(own, encoding="utf-8")
+    (mine,) = (sheet.model for sheet in read_catalogue(folder).sheets if sheet.name == "mine.single_phase")
+    assert (mine.register_.digits.value, mine.register_.resolution_wh.value) == (7, 10)
+    (folder / "mine.yaml").write_text(own.replace("value: 7", "value: 0"), encoding="utf-8")
+    with pytest.raises(DataPackError, match=r"mine.yaml.*register.digits.value"):
+        read_catalogue(folder)
+    (folder / "parts" / "bare.yaml").write_text(
+        (PACK / "parts" / "class_1_single_phase.yaml").read_text().replace("  digits:", "  # ")
+    )
+    (folder / "mine.yaml").write_text(NEW.replace("class_1_single_phase", "bare"), encoding="utf-8")
+    with pytest.raises(DataPackError, match=r"mine.yaml.*register.digits.*Field required"):
+        read_catalogue(folder)

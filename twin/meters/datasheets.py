@@ -77,10 +77,15 @@ class Metrology(_Replaceable):
     ageing_sd_percent_per_year: _NotNegative
 
 
+class _Digits(_Number):
+    value: Annotated[int, Field(ge=1, le=9)]
+
+
 class Register(_Part):
-    """Last digit: `twin.meters.register`."""
+    """Last digit, and digits before the point: `twin.meters.register`."""
 
     resolution_wh: _Count
+    digits: _Digits
 
 
 class Clock(_Replaceable):

@@ -1,7 +1,9 @@
-"""The energy register of a meter (model M2): it counts whole pulses and carries the residual.
+"""The energy register of a meter (model M2): it counts whole pulses, carries the residual, and rolls over.
 
 Because the residual is carried, the reading at any time is the cumulative energy cut to the register's resolution; no
-energy is lost between readings and the error of a difference of two readings is below one resolution.
+energy is lost between readings and the error of a difference of two readings is below one resolution. A display has so
+many digits before the point: at ``10^digits`` kWh it shows zero again. A difference modulo that is the energy between
+two readings as long as this is below ``10^digits`` kWh.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ SLACK_WH = 1e-3
 
 
 def register_wh(cumulative_kwh: NDArray[np.float64], resolution_wh: NDArray[np.int64]) -> NDArray[np.int64]:
-    """What the register shows for a cumulative energy.
+    """What a register that never rolls over shows for a cumulative energy.
 
     ``reading = floor(E / resolution) * resolution``
 
@@ -45,3 +47,67 @@ def register_wh(cumulative_kwh: NDArray[np.float64], resolution_wh: NDArray[np.i
 def shown_wh(cumulative_kwh: float, resolution_wh: float) -> float:
     """`register_wh` of one register, for compiled loops; a whole number. [Wh]"""
     return np.floor((cumulative_kwh * WH_PER_KWH + SLACK_WH) / resolution_wh) * resolution_wh
+
+
+def rollover_wh(digits: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Energy at which a display of so many digits before the point shows zero again. [Wh]"""
+    return 10**digits * WH_PER_KWH
+
+
+def displayed_wh(register_wh: NDArray[np.int64], rollover_wh: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What a display shows of a register that counts on: ``reading = register mod rollover``. [Wh]
+
+    Parameters
+    ----------
+    register_wh : array, shape (n, n_zones)
+        Whole digits. [Wh]
+    rollover_wh : array, shape (n,)
+        As of `rollover_wh`. [Wh]
+    """
+    return np.mod(register_wh, rollover_wh[:, None])
+
+
+def gained_wh(
+    start_wh: NDArray[np.int64], end_wh: NDArray[np.int64], rollover_wh: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Energy between two displayed readings: ``(end - start) mod rollover``; shapes as in `displayed_wh`. [Wh]"""
+    return displayed_wh(end_wh - start_wh, rollover_wh)
+
+
+def gained_with_swap_wh(
+    start_wh: NDArray[np.int64], removed_wh: NDArray[np.int64], end_wh: NDArray[np.int64],
+    rollover_wh: NDArray[np.int64],
+) -> NDArray[np.int64]:  # fmt: skip
+    """Energy between two readings of which the second is of a new meter, that began at zero. [Wh]
+
+    ``(removed - start) mod rollover + end``; ``removed_wh`` is what the old meter showed when it was taken down.
+    """
+    return gained_wh(start_wh, removed_wh, rollover_wh) + end_wh
+
+
+def is_plausible(
+    gained_wh: NDArray[np.int64], load_kw: NDArray[np.float64], hours: float
+) -> NDArray[np.bool_]:  # fmt: skip
+    """Whether a reading that fell may be a roll-over: it gained no more than the load could use in the time.
+
+    ``gained <= load x hours``; shapes (n, n_zones) and (n,).
+    """
+    return gained_wh <= (load_kw * hours * WH_PER_KWH)[:, None]
+
+
+def opening_wh(
+    daily_kwh: NDArray[np.float64], age_days: NDArray[np.int64], resolution_wh: NDArray[np.int64],
+    rollover_wh: NDArray[np.int64],
+) -> NDArray[np.int64]:  # fmt: skip
+    """What displays show that began at zero some time ago and counted the same every day since. [Wh]
+
+    ``reading = floor(daily use x age / resolution) * resolution mod rollover``
+
+    Parameters
+    ----------
+    daily_kwh : array, shape (n, n_zones)
+        Mean use a day by zone. [kWh]
+    age_days : array, shape (n,)
+        Days since the meter was put up.
+    """
+    return displayed_wh(register_wh(daily_kwh * age_days[:, None], resolution_wh), rollover_wh)

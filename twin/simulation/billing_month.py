@@ -24,8 +24,10 @@ from twin.economics.surplus import surplus_change_inr
 from twin.results.schema import arrow_schema
 from twin.results.storage import FileRecord
 from twin.simulation.consumer_tables import chunks
+from twin.simulation.meter_displays import ESTIMATED, READ, TAKEN_AS, Readings
 from twin.simulation.plan import month_end
 from twin.simulation.response import rows_of
+from twin.simulation.shard_tables import named
 from twin.units import PAISE_PER_INR, WH_PER_KWH
 
 if TYPE_CHECKING:
@@ -156,19 +158,56 @@ def register_files(
 
 
 def register_rows(world: ReplicateWorld, meters: MeterState, arm: int, date: dt.date, rows: slice) -> pa.Table:
-    """One arm's registers of some consumers, consumer after consumer: what a bill can be worked out from."""
+    """One arm's registers of some consumers, consumer after consumer: what a bill can be worked out from.
+
+    Meters as devices show what they have counted since they were put up, rolled over; others the month to date.
+    """
     consumers, smart, n_zones = world.population.consumers.part(rows), world.smart[rows], world.plan.zones.n_zones
-    n = len(consumers)
+    n, first, schema = len(consumers), meters.window_start(date), arrow_schema("registers")
+    shown: dict[str, Any]
+    start_wh, end_wh = meters.start_wh(world, rows), meters.end_wh(world, arm, rows)
+    readings = meters.readings(world, arm, date, rows)
+    if readings is None:
+        month, shown = np.zeros_like(start_wh), {"start_wh": start_wh.ravel(), "end_wh": end_wh.ravel()}
+        shown |= {
+            name: pa.nulls(n * n_zones, schema.field(name).type) for name in ("digits", "removed_wh", "billed_wh")
+        }
+        shown["taken_as"] = _taken_as(np.full(start_wh.shape, READ))
+    else:
+        assert meters.displays is not None
+        month, shown = readings.month_wh, _shown(readings, meters.displays.digits[rows], end_wh - start_wh)
     table = {
         "case": np.full(n * n_zones, world.plan.case(arm, world.replicate), np.int32),
         "consumer_id": np.repeat(consumers.consumer_id, n_zones),
-        "period_start": np.full(n * n_zones, np.datetime64(meters.window_start(date), "D")),
+        "period_start": np.full(n * n_zones, np.datetime64(first, "D")),
         "zone": np.tile(np.arange(n_zones, dtype=np.int8), n),
-        "start_wh": meters.start_wh(world, rows).ravel(),
-        "end_wh": meters.end_wh(world, arm, rows).ravel(),
         "smart": np.repeat(smart, n_zones),
+        "month_wh": _unless(np.full(n * n_zones, first.day == 1), month.ravel()),
+    } | shown
+    return pa.table({name: table[name] for name in schema.names}, schema=schema)
+
+
+def _shown(readings: Readings, digits: NDArray[np.int64], billed_wh: NDArray[np.int64]) -> dict[str, Any]:
+    """Columns of displayed readings; ``billed_wh`` is the energy that a window is billed by, shape (n, n_zones)."""
+    n_zones = billed_wh.shape[1]
+    otherwise = (billed_wh != readings.gained_wh).any(axis=1, keepdims=True) & np.ones(n_zones, np.bool_)
+    return {
+        "start_wh": readings.start_wh.ravel(),
+        "end_wh": readings.end_wh.ravel(),
+        "digits": np.repeat(digits.astype(np.int8), n_zones),
+        "removed_wh": _unless(~np.repeat(readings.swapped, n_zones), readings.removed_wh.ravel()),
+        "billed_wh": _unless(~otherwise.ravel(), billed_wh.ravel()),
+        "taken_as": _taken_as(np.where(otherwise, ESTIMATED, readings.taken_as)),
     }
-    return pa.table(table, schema=arrow_schema("registers"))
+
+
+def _taken_as(codes: NDArray[np.int64]) -> pa.Array:
+    return named(codes.ravel(), list(TAKEN_AS))
+
+
+def _unless(condition: NDArray[np.bool_], values: NDArray[np.int64]) -> pa.Array:
+    """Values, and null where a condition holds."""
+    return pa.array(values, mask=condition)
 
 
 def arm_month_kwh(

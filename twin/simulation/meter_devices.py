@@ -152,7 +152,7 @@ class MeterDevices:
         meters that worked, with clocks that were right. [kWh]
         """
         today, n = self.context(first), len(self.fleet.ids)
-        installed = _installed(self.seed, self.fleet, self.types, today.day)
+        installed = installed_days(self.seed, self.fleet, self.types, today.day)
         clock, swap, square_k2 = np.empty(n, np.float32), np.empty(n, np.int32), float(today.square_k2.mean())
         everywhere = np.full(len(today.square_k2), square_k2)
         usual = np.ones_like(today.stress)
@@ -385,7 +385,7 @@ def _theft_multiple(population: Population, kind: NDArray[np.uint8], types: Cata
     return by_type[kind] * may[population.consumers.category]
 
 
-def _installed(seed: int, fleet: Fleet, types: Catalogue, day: int) -> NDArray[np.int32]:
+def installed_days(seed: int, fleet: Fleet, types: Catalogue, day: int) -> NDArray[np.int32]:
     """Day on which each meter was put up, from an even spread of ages. Shape (n,)."""
     low, high = age_ranges(types)
     u = uniforms(seed, Stream.METER_AGE, fleet.ids)

@@ -2,7 +2,8 @@
 
 Energies are the true cumulative ones; what a register shows is derived from them (`twin.meters.register`), which is the
 same as a register that carries its residual. Where meters are devices (`twin.simulation.meter_devices`) their registers
-are a state of their own beside the truth.
+are a state of their own beside the truth, and displays show them with all that they counted before, rolled over
+(`twin.simulation.meter_displays`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from twin.simulation.block import BlockSolver, BlockState
     from twin.simulation.load_limits import LimitDay
     from twin.simulation.meter_devices import DeviceDay, MeterDevices
+    from twin.simulation.meter_displays import Displays, Readings
     from twin.simulation.prepaid import Wallets
     from twin.simulation.replicate import ReplicateWorld
 
@@ -44,6 +46,8 @@ class MeterState:
     """The same at the start of the billing window, shape (1, n, n_zones). [kWh]"""
     wallets: Wallets | None = None
     """Of prepaid consumers, where the scenario has them; in a file of their own of the checkpoint."""
+    displays: Displays | None = None
+    """Of devices: what is seen of the registers."""
 
     @staticmethod
     def begin(plan: PointPlan, month_to_date: NDArray[np.float64], devices: MeterDevices | None = None) -> MeterState:
@@ -62,7 +66,8 @@ class MeterState:
         state = MeterState(plan, arrays["kwh"], arrays["start_kwh"], devices)
         if devices is not None:
             devices.restore(arrays)
-            state.recorded_kwh, state.recorded_start_kwh = arrays["recorded_kwh"], arrays["recorded_start_kwh"]
+            state.recorded_kwh, start = arrays["recorded_kwh"], arrays["recorded_start_kwh"]
+            state.recorded_start_kwh = start if start.any() else _zeros(start.shape)
         return state
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
@@ -73,7 +78,7 @@ class MeterState:
             assert self.recorded_start_kwh is not None
             arrays |= {"recorded_kwh": self.recorded_kwh, "recorded_start_kwh": self.recorded_start_kwh}
             arrays |= self.devices.arrays()
-        return arrays
+        return arrays | ({} if self.displays is None else self.displays.arrays())
 
     def resolution_wh(self, world: ReplicateWorld, rows: slice) -> NDArray[np.int64]:
         """Last digit of some consumers' registers. [Wh]"""
@@ -87,21 +92,42 @@ class MeterState:
         return register_wh(kwh[0, rows], self.resolution_wh(world, rows))
 
     def end_wh(self, world: ReplicateWorld, arm: int, rows: slice) -> NDArray[np.int64]:
-        """Registers that a window is billed by: those shown now, or what is estimated for them. [Wh]
+        """Month to date that a window is billed by: what is recorded now, or what is estimated for it. [Wh]
 
         Shape (n, n_zones).
         """
-        kwh = self.kwh if self.recorded_kwh is None else self.recorded_kwh
-        shown = register_wh(kwh[arm, rows], self.resolution_wh(world, rows))
+        shown = self._recorded_wh(world, arm, rows)
         if self.devices is not None:
             self.devices.estimates.lay_over(arm, rows, shown)
         return shown
+
+    def _recorded_wh(self, world: ReplicateWorld, arm: int, rows: slice) -> NDArray[np.int64]:
+        kwh = self.kwh if self.recorded_kwh is None else self.recorded_kwh
+        return register_wh(kwh[arm, rows], self.resolution_wh(world, rows))
+
+    def readings(self, world: ReplicateWorld, arm: int, date: dt.date, rows: slice) -> Readings | None:
+        """What displays showed at both ends of the window that ends with a date; None where meters are no devices."""
+        if self.displays is None:
+            return None
+        start, end = self.start_wh(world, rows), self._recorded_wh(world, arm, rows)
+        days = (date - self.window_start(date)).days + 1
+        return self.displays.window(arm, np.arange(*rows.indices(self.kwh.shape[1])), start, end, days)
+
+    def display_kwh(self, arm: int, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What registers of all hours of some devices show now; ``rows`` rise. Shape (k,). [kWh]"""
+        assert self.displays is not None
+        assert self.devices is not None
+        assert self.recorded_kwh is not None
+        to_date_wh = register_wh(self.recorded_kwh[arm, rows], self.devices.resolution_wh[rows])
+        return self.displays.total_wh(arm, rows, to_date_wh) / WH_PER_KWH
 
     def advance_devices(self, block: BlockState, watched: NDArray[np.int64]) -> DeviceDay | None:
         """Let a committed block pass the meters, where they are devices; ``watched`` rows are followed one by one."""
         if self.devices is None:
             return None
         assert self.recorded_kwh is not None
+        if self.displays is not None:
+            self.displays.swap(day_number(block.date), self.recorded_kwh)
         if self.devices.limits is not None and block.limits is not None:
             self.devices.limits.commit(block.limits)
         return self.devices.advance(block.date, [arm.consumer_kwh for arm in block.arms], self.recorded_kwh, watched)
@@ -141,11 +167,17 @@ class MeterState:
             self.start_kwh[:] = 0.0
             if self.devices is not None:
                 assert self.recorded_kwh is not None
-                assert self.recorded_start_kwh is not None
+                if self.displays is not None:
+                    self.displays.next_month(self.recorded_kwh)
                 for registers in self.recorded_kwh:  # the residual below the last digit stays in the register
                     registers -= register_wh(registers, self.devices.resolution_wh) / WH_PER_KWH
-                self.recorded_start_kwh[:] = 0.0
+                self.recorded_start_kwh = _zeros((1, *self.recorded_kwh.shape[1:]))
                 self.devices.estimates.next_month()
+
+
+def _zeros(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Zeros that take no memory: every window but the first begins with its month."""
+    return np.broadcast_to(0.0, shape)
 
 
 def _per_arm(plan: PointPlan, kwh: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -59,7 +59,7 @@ def meter_files(
             "meter_balance": balance_rows(case, arm, meters.devices, day),
             "meter_reads": read_rows(case, arm, meters.devices, day),
             "meter_events": event_rows(case, arm, meters.devices, day, block.limits, watched, meters.wallets),
-            "meter_days": day_rows(case, arm, meters.devices, day, watched, used),
+            "meter_days": day_rows(case, arm, meters.devices, day, watched, used, meters.display_kwh(arm, watched)),
             "dt_meters": meters.devices.dt_meters.rows(
                 case,
                 np.datetime64(day.date, "D"),
@@ -216,7 +216,7 @@ def _signs(
 
 def day_rows(
     case: int, arm: int, devices: MeterDevices, day: DeviceDay, watched: NDArray[np.int64],
-    used_kwh: NDArray[np.float64],
+    used_kwh: NDArray[np.float64], register_kwh: NDArray[np.float64],
 ) -> pa.Table:  # fmt: skip
     """A day of some meters one by one: the device as it is, and what came in."""
     fleet, state, out = devices.fleet, devices.state, day.devices
@@ -235,6 +235,7 @@ def day_rows(
         "theft": named(fleet.theft_kind[watched], list(KINDS)),
         "used_kwh": used_kwh,
         "metered_kwh": day.arms[arm].metered_kwh,
+        "register_kwh": register_kwh,
     }
     return pa.table(columns, schema=arrow_schema("meter_days"))
 

@@ -52,7 +52,8 @@ def predicted_numbers(
     if scenario.meters.devices:
         meters = scenario.meters
         switched = arms * rates["relay_bytes"] if meters.commands or meters.prepaid or meters.load_limit else 0.0
-        registers = rates["register_bytes"] * tariff_zones(scenario).n_zones * (arms + 1)
+        later = month_end(scenario.dates[0]) < scenario.dates[-1]  # displays then have a state, the window's start none
+        registers = rates["register_bytes"] * tariff_zones(scenario).n_zones * (2 * arms if later else arms + 1)
         memory += n_fleets * consumers * (rates["meter_bytes"] + registers + switched)
     return {
         "consumers": consumers,
@@ -89,11 +90,19 @@ def _rows(scenario: Scenario, state: StateGrid, selection: Selection, worlds: in
     if scenario.meters.devices:
         rows |= _meter_rows(scenario, rows, float(simulated.sum()), days)
     always = ("grid_substations",)
-    return {table: number for table, number in rows.items() if table in always or scenario.output.wants(table)}
+    named = {"displays": "registers"}
+    return {
+        table: number
+        for table, number in rows.items()
+        if table in always or scenario.output.wants(named.get(table, table))
+    }
 
 
 def _meter_rows(scenario: Scenario, rows: dict[str, float], feeders: float, case_days: int) -> dict[str, float]:
-    """Rows of the tables of meters as devices; what load limits and commands add is left out."""
+    """Rows of the tables of meters as devices; what load limits and commands add is left out.
+
+    ``displays``: what ``registers`` takes more where it holds displayed readings.
+    """
     rates = {name: entry["value"] for name, entry in read_yaml("rates").items()}
     dt_days = rows["transformers"]
     return {
@@ -102,6 +111,7 @@ def _meter_rows(scenario: Scenario, rows: dict[str, float], feeders: float, case
         "feeder_meters": feeders * case_days,
         "meter_reads": feeders * case_days * rates["meter_types_per_feeder"],
         "meter_power": feeders * case_days if scenario.outages is not None else 0.0,
+        "displays": rows["registers"],
         "meter_days": rows["readings"] / scenario.steps,
         "meter_events": rows["consumers"] * case_days * rates["meter_events_per_day"],
         "estimates": rows["bills"] * rates["estimated_share"],

@@ -46,6 +46,7 @@ from twin.simulation.messages import (
     Only,
 )
 from twin.simulation.meter_devices import MeterDevices
+from twin.simulation.meter_displays import open_displays
 from twin.simulation.meter_state import MeterState, start_of_month
 from twin.simulation.meter_tables import estimate_files, meter_files
 from twin.simulation.plan import PointPlan
@@ -161,8 +162,11 @@ class Shard:
             arrays = read_meters(self.shared.storage, checkpoint, population.consumers.consumer_id)
             self.meters = MeterState.restore(plan, arrays, devices)
         else:
+            arrays = {}
             month_to_date = start_of_month(self.world, self.solver, plan.dates[first_block])
             self.meters = MeterState.begin(plan, month_to_date, devices)
+        if devices is not None:
+            self.meters.displays = open_displays(self.world, self.solver, self.meters, arrays)
         if plan.scenario.meters.prepaid is not None:
             self._open_wallets(plan.dates[first_block], checkpoint)
         return time.perf_counter() - began
