@@ -19,7 +19,7 @@ from twin.economics.billing import BillColumns
 from twin.economics.slabs import SMART
 from twin.economics.worked_bill import COMPONENTS, BillLine, MonthToDate, component_paise, worked_bill
 from twin.errors import Problem, RunFolderError
-from twin.meters.register import gained_wh, rollover_wh
+from twin.meters.register import rollover_wh, row_gained_wh
 from twin.results.reader import Run
 from twin.scenario.names import suggestion
 from twin.scenario.schema import Scenario
@@ -30,7 +30,7 @@ from twin.units import PAISE_PER_INR, WH_PER_KWH
 
 @dataclass(frozen=True)
 class WindowReadings:
-    """What a meter's registers showed, and what a window is billed by, shape (n_zones,) each. [Wh]"""
+    """What a meter's registers showed, and what a window is billed by; arrays of shape (n_zones,). [Wh]"""
 
     month_wh: NDArray[np.int64]
     """When the bill month began."""
@@ -40,28 +40,15 @@ class WindowReadings:
     """Of a meter that was taken down in the window; the one that showed ``end_wh`` began at zero."""
     rollover_wh: int | None
     """Energy at which the registers show zero again; None: never."""
-    billed_wh: NDArray[np.int64] | None
-    """Energy that was billed otherwise than by the readings."""
     taken_as: list[str]
-
-    @property
-    def window_wh(self) -> NDArray[np.int64]:
-        """Energy of the window."""
-        if self.billed_wh is not None:
-            return self.billed_wh
-        if self.removed_wh is not None:
-            return self._gained(self.start_wh, self.removed_wh) + self.end_wh
-        return self._gained(self.start_wh, self.end_wh)
+    window_wh: NDArray[np.int64]
+    """Energy that the window is billed by."""
 
     @property
     def before_wh(self) -> NDArray[np.int64]:
         """Energy of the bill month before the window."""
-        return self._gained(self.month_wh, self.start_wh)
-
-    def _gained(self, start_wh: NDArray[np.int64], end_wh: NDArray[np.int64]) -> NDArray[np.int64]:
-        if self.rollover_wh is None:
-            return end_wh - start_wh
-        return gained_wh(start_wh[None], end_wh[None], np.array([self.rollover_wh]))[0]
+        before = self.start_wh - self.month_wh
+        return before if self.rollover_wh is None else np.mod(before, self.rollover_wh)
 
     def counter_wh(self, readings_wh: NDArray[np.int64]) -> int:
         """What the register of all hours shows."""
@@ -251,8 +238,8 @@ def _readings(own: list[dict[str, Any]]) -> WindowReadings:
     month = column("month_wh")
     rollover = None if digits is None else int(rollover_wh(np.array([digits], np.int64))[0])
     return WindowReadings(
-        start if month is None else month, start, end, column("removed_wh"), rollover, column("billed_wh"),
-        [row["taken_as"] for row in own],
+        start if month is None else month, start, end, column("removed_wh"), rollover,
+        [row["taken_as"] for row in own], np.array([row_gained_wh(row) for row in own], np.int64),
     )  # fmt: skip
 
 

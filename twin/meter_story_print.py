@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from twin.meter_story import MeterStory, day_by_day, summary
+from twin.meters.register import row_gained_wh
 from twin.units import PAISE_PER_INR
 
 MOST_LINES = 40
@@ -30,7 +31,7 @@ def show_story(story: MeterStory, console: Console) -> None:
         ("Load limit", ("day", "limit kW", "openings", "minutes open", "locked out at night", "not served kWh"),
          _limit_lines(story)),
         ("Events", ("time", "event", "IS 15959 code"), _event_lines(story)),
-        ("Registers of the month to date, kWh", ("window from", "zone", "at its start", "at its end", "gained"),
+        ("Registers, kWh", ("window from", "zone", "at its start", "at its end", "billed", "taken as"),
          _register_lines(story)),
         ("Bills", ("window", "used kWh", "billed kWh", "INR"), _bill_lines(story)),
         ("Reads that did not simply come in", ESTIMATE_HEAD, _estimate_lines(story)),
@@ -132,7 +133,8 @@ def _register_lines(story: MeterStory) -> Lines:
     return [
         (
             str(row["period_start"]), str(row["zone"]), f"{row['start_wh'] / WH_PER_KWH:.2f}",
-            f"{row['end_wh'] / WH_PER_KWH:.2f}", f"{(row['end_wh'] - row['start_wh']) / WH_PER_KWH:.2f}",
+            f"{row['end_wh'] / WH_PER_KWH:.2f}", f"{row_gained_wh(row) / WH_PER_KWH:.2f}",
+            row["taken_as"].replace("_", " "),
         )
         for row in story.registers
     ]  # fmt: skip

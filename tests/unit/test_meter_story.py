@@ -62,7 +62,9 @@ def rows_of(days: int, events: list[dict[str, Any]]) -> dict[str, list[dict[str,
     table["load_limits"] = [
         own | {"date": FIRST, "limit_kw": 1.1, "openings": 4, "open_min": 30.0, "locked": False, "unserved_kwh": 0.7}
     ]
-    table["registers"] = [own | {"period_start": FIRST, "zone": 0, "start_wh": 1000, "end_wh": 3500, "smart": True}]
+    table["registers"] = [
+        own | {"period_start": FIRST, "zone": 0, "start_wh": 1000, "end_wh": 3500, "smart": True, "taken_as": "read"}
+    ]
     return table
 
 

@@ -13,6 +13,7 @@ from twin.meters.register import (
     opening_wh,
     register_wh,
     rollover_wh,
+    row_gained_wh,
 )
 
 RESOLUTIONS = st.sampled_from([1, 10, 100])
@@ -110,3 +111,13 @@ def test_an_opening_reading_is_age_times_use_cut_and_rolled_over():
     daily = np.array([[10.2], [0.12345]])
     opening = opening_wh(daily, age, np.array([100, 10]), rollover_wh(np.array([5, 6])))
     assert opening.tolist() == [[521_000], [12_340]]
+
+
+def test_a_row_of_the_table_gives_its_energy():
+    """Plain, rolled over, swapped, and where something else was billed; a register without digits never rolls over."""
+    row = {"start_wh": 99_998_000, "end_wh": 1_500, "digits": 5, "removed_wh": None, "billed_wh": None}
+    assert row_gained_wh(row) == 3_500
+    assert row_gained_wh(row | {"removed_wh": 99_999_000}) == 2_500
+    assert row_gained_wh(row | {"removed_wh": 200}) == 3_700
+    assert row_gained_wh(row | {"billed_wh": 0}) == 0
+    assert row_gained_wh(row | {"digits": None, "end_wh": 99_999_000}) == 1_000

@@ -8,6 +8,8 @@ two readings as long as this is below ``10^digits`` kWh.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
@@ -111,3 +113,19 @@ def opening_wh(
         Days since the meter was put up.
     """
     return displayed_wh(register_wh(daily_kwh * age_days[:, None], resolution_wh), rollover_wh)
+
+
+def row_gained_wh(row: Mapping[str, int | None]) -> int:
+    """Energy that a row of table ``registers`` was billed by: its readings' difference, or what the table says. [Wh]"""
+    start, end, digits, removed, billed = (row[name] for name in ROW)
+    assert start is not None, "a window has readings at both ends"
+    assert end is not None, "a window has readings at both ends"
+    if billed is not None:
+        return billed
+    last = end if removed is None else removed
+    gained = last - start if digits is None else (last - start) % (10**digits * WH_PER_KWH)
+    return gained if removed is None else gained + end
+
+
+ROW = ("start_wh", "end_wh", "digits", "removed_wh", "billed_wh")
+"""Columns of table ``registers`` that an energy follows from."""
