@@ -13,6 +13,7 @@ from twin.meters.communication import (
     arrivals_h,
     draw_links,
     gateway_up,
+    is_steady,
     join_min,
     joined_h,
     latency_s,
@@ -231,3 +232,16 @@ def test_an_outage_of_a_gateway_makes_all_its_meters_fail_together():
     assert intra_class(np.arange(len(ids))) > 0.9
     across = np.arange(len(ids)).reshape(n_gateways, each).T.ravel()
     assert abs(intra_class(across)) < 0.1
+
+
+def test_a_gateway_that_is_steady_is_up_in_every_hour_and_most_are():
+    start, failure = DAY * 24.0, Breakdown(0.5, (DAY + 3) * 24.0 + 5.0, (DAY + 4) * 24.0 + 7.0)
+    steady, mixed = 0, 0
+    for gateway in range(150):
+        for day in range(6):
+            sure = is_steady(3, gateway, DAY + day, 20.0, 8.0, failure)
+            up = [gateway_up(3, gateway, start + 24 * day + h / 4, 20.0, 8.0, failure) for h in range(96)]
+            assert all(up) or not sure, (gateway, day)
+            steady, mixed = steady + sure, mixed + (not all(up))
+    assert steady > 300
+    assert mixed > 50

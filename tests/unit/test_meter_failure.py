@@ -2,6 +2,7 @@
 
 from math import erf
 
+import numba as nb
 import numpy as np
 
 from tests.meter_cases import IDS, below_dkw, near_mean, near_share
@@ -12,7 +13,9 @@ from twin.meters.failure import (
     cumulative_hazard,
     draw_frailties,
     fails_on,
+    fails_today,
     fails_within,
+    highest_rates,
     repair_days,
 )
 
@@ -77,3 +80,41 @@ def test_without_hazards_nothing_fails():
     )
     assert fails_within(0.0, 50.0, 5.0, 3.0, KIND, none) == 0.0
     assert np.all(draw_frailties(1, IDS[:9], np.zeros(9, np.uint8), none) == 1.0)
+
+
+def test_lives_without_frailty_follow_the_hazard_itself_day_by_day():
+    """Kaplan-Meier of lives drawn every day for four years, without any censoring: within 2 % of 1 - exp(-H)."""
+    bad = catalogue().names.index("bad_batch.single_phase")  # enough failures to tell laws apart
+    n, days, highest = 20_000, 4 * 365, highest_rates(PARAMS)[bad]
+    life = drawn_lives(IDS[:n], days, bad, PARAMS, highest)
+    for day in (30, 180, 365, 730, days):
+        want = 1 - np.exp(-cumulative_hazard(day / YEAR_DAYS, bad, PARAMS))
+        assert near_share(np.sum(life < day), n, want), day
+        assert abs(np.mean(life < day) - want) < 0.02
+
+
+@nb.njit
+def drawn_lives(ids, days, kind, params, highest):
+    """Day on which each of some meters, new on day 9000, fails; ``days`` if later."""
+    out = np.empty(len(ids), np.int64)
+    for i in range(len(ids)):
+        out[i] = days
+        for day in range(days):
+            if fails_today(11, ids[i], 9000 + day, day / YEAR_DAYS, 1.0, 1.0, kind, params, highest):
+                out[i] = day
+                break
+    return out
+
+
+def test_the_short_cut_past_most_failures_changes_none():
+    rng, rates = np.random.default_rng(4), highest_rates(PARAMS)
+    hit = 0
+    for _ in range(30_000):
+        kind, age = int(rng.integers(len(catalogue()))), float(rng.uniform(0.0, 70.0) * rng.choice([1.0, 0.01]))
+        frailty, stress = float(rng.gamma(2.0, 5.0)), float(rng.uniform(0.5, 30.0))
+        args = (age, age + 1 / YEAR_DAYS, frailty, stress, kind, PARAMS)
+        consumer, day = int(rng.integers(10**6)), int(rng.integers(9000, 9900))
+        want = fails_on(5, consumer, day, fails_within(*args))
+        assert fails_today(5, consumer, day, age, frailty, stress, kind, PARAMS, rates[kind]) == want
+        hit += want
+    assert hit > 300

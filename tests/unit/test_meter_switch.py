@@ -201,6 +201,23 @@ def test_a_lone_gasp_arrives_and_a_crowd_s_does_not():
     assert near_share(hits, len(IDS), 0.35)
 
 
+def test_what_gets_through_of_a_crowd_falls_with_its_size_and_with_its_sends():
+    """A lone meter's chance is hold; half of it is left at ``ln 2 W / (2 k tau)`` meters, and all that gets through
+    together is at most ``W / (2 e k tau)`` messages, however many are dark.
+    """
+    frame, window = 0.02, 20.0
+    assert delivery(0.8, 1e-9, 2.0, window, 1, 1.0, 1) == pytest.approx(0.8)
+    for sends in (1.0, 2.0, 4.0):
+        half = np.log(2) * window / (2 * sends * frame)
+        assert delivery(0.8, frame, sends, window, half, 1.0, 1) == pytest.approx(0.4)
+        crowd = np.arange(1, 5000)
+        through = crowd * np.array([delivery(1.0, frame, sends, window, float(n), 1.0, 1) for n in crowd])
+        assert through.max() == pytest.approx(window / (2 * np.e * sends * frame), rel=1e-3)
+    assert delivery(0.8, frame, 2.0, window, 50, 0.5, 3) == pytest.approx(
+        0.25 * delivery(0.8, frame, 2.0, window, 50, 1.0, 3)
+    )
+
+
 def test_a_campaign_reaches_its_shares():
     params = catalogue().params(FirmwareParams, "firmware")
     days = campaign_days(3, IDS, np.full(len(IDS), KIND, np.uint8), 1, params)
