@@ -13,7 +13,7 @@ from tests.meter_cases import IDS
 from tests.unit.test_meter_communication import ALWAYS_UP, MESH
 from tests.unit.test_meter_outages import DATE, DAY, made
 from twin.demand.weather import day_number
-from twin.meters.commands import deliver, tried_daily_h
+from twin.meters.commands import deliver, hold_for_supply, tried_daily_h
 from twin.meters.communication import (
     NO_BREAKDOWN,
     Dark,
@@ -45,11 +45,12 @@ def one_day(*interruptions):
 def sent(days, at_h, *, params=ALWAYS_UP, within_h=24.0, jitter_s=0.0, hops=1, first_day=DAY):
     """When a perfect link's command that is issued at an hour of the first day has been carried out. [h of the day]"""
     issued, reached, ids = np.empty(N), np.empty(N), IDS[:N]
+    row, place = days_in_a_row(first_day, days), np.zeros(N, np.int32)
     deliver(
         np.uint64(3), ids, ids, np.full(N, MESH, np.uint8), np.ones(N, np.float32), np.full(N, hops, np.uint8), params,
-        NO_BREAKDOWN, 0, first_day * 24.0 + at_h, 0.0, jitter_s, within_h, days_in_a_row(first_day, days),
-        np.zeros(N, np.int32), issued, np.empty(N), reached,
+        NO_BREAKDOWN, 0, first_day * 24.0 + at_h, 0.0, jitter_s, within_h, row, place, issued, np.empty(N), reached,
     )  # fmt: skip
+    hold_for_supply(row, place, reached)
     return reached - first_day * 24.0
 
 

@@ -56,7 +56,7 @@ def deliver(
     issued_h: NDArray[np.float64], passed_h: NDArray[np.float64], reached_h: NDArray[np.float64],
 ) -> None:  # fmt: skip
     """When each meter's message leaves, when the try that gets through comes to its gateway, and when it is carried out
-    if the gateway does not make it wait; hours since 2000-01-01, inf: not within the time.
+    if neither the gateway nor supply makes it wait; hours since 2000-01-01, inf: not within the time.
 
     Parameters
     ----------
@@ -85,10 +85,18 @@ def deliver(
                     hops[i], params.latency_first_s[k], params.latency_hop_s[k], params.latency_log_sd[k], z
                 )
                 passed_h[i] = at
-                reached_h[i] = with_supply_h(at + (way + wait) / HOUR_S, dark, place[i])
+                reached_h[i] = at + (way + wait) / HOUR_S
                 break
             at += params.retry_h[k]
             attempt += 1
+
+
+@nb.njit(cache=True, error_model="numpy")
+def hold_for_supply(dark: DarkDays, place: NDArray[np.int32], reached_h: NDArray[np.float64]) -> None:
+    """Commands that would be carried out without supply are so when it is back, in place; shape (n,). [h]"""
+    for i in range(len(reached_h)):
+        if np.isfinite(reached_h[i]):
+            reached_h[i] = with_supply_h(reached_h[i], dark, place[i])
 
 
 @nb.njit(cache=True, error_model="numpy")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from twin.datapack import read_yaml
 from twin.demand.weather import EPOCH, day_number
-from twin.meters.commands import HOUR_S, deliver, draw_addressed, tried_daily_h
+from twin.meters.commands import HOUR_S, deliver, draw_addressed, hold_for_supply, tried_daily_h
 from twin.meters.communication import DAY_H
 from twin.meters.firmware import NEW_FIRMWARE, FirmwareParams, campaign_days
 from twin.meters.queue import waits
@@ -111,6 +111,7 @@ class Commands:
         )  # fmt: skip
         each_h = 1.0 / (HOUR_S * params.gateway_messages_per_s[fleet.kind[rows]])
         reached += waits(self.devices.gateways(rows), passed, each_h)
+        hold_for_supply(dark, place, reached)
         if command.command == "firmware":
             firmware = self.devices.types.params(FirmwareParams, "firmware")
             failures = campaign_days(self.devices.seed, fleet.ids[rows], fleet.kind[rows], number, firmware)
