@@ -207,9 +207,16 @@ def test_every_figure_has_marks_of_its_kind(browser: Browser, reports: dict[str,
 
 def test_figures_of_months_and_meters_have_marks(browser: Browser, reports: dict[str, Path]) -> None:
     page = visit(browser, reports["month"], 1280).page
-    for chart, bars in (("fig06b-chart1", 5), ("fig09b-chart1", 11), ("fig09c-chart2", 10), ("fig14c-chart1", 4)):
+    for chart, bars in (
+        ("fig06b-chart1", 5),
+        ("fig09b-chart1", 11),
+        ("fig09c-chart2", 10),
+        ("fig14c-chart1", 4),
+        ("fig14e-chart1", 3),
+    ):
         assert page.locator(f"#{chart} .barlayer .point").count() == bars, chart
     assert page.locator("#fig14-chart1 .scatterlayer .points path").count() == 7
+    assert page.locator("#fig14f-chart1 .scatterlayer .points path").count() == 1
     page.close()
 
 

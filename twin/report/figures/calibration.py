@@ -215,7 +215,7 @@ def _verdicts(facts: Facts, rows: Sequence[Row]) -> list[str]:
     outside = [_name(facts, row) for row in rows if is_met(row) and side(row) != "inside"]
     inside = [_name(facts, row) for row in rows if side(row) == "inside"]
     if outside:
-        lines.append(facts.t.text("fig11.near", names=", ".join(outside)))
+        lines.append(facts.t.text("fig11.near", names=", ".join(dict.fromkeys(outside))))
     if inside:
         lines.append(facts.t.text("fig11.within", names=", ".join(inside)))
     return lines
