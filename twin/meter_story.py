@@ -155,6 +155,7 @@ def summary(story: MeterStory) -> dict[str, Any]:
         "clock_worst_s": max(clocks, key=abs),
         "used_kwh": sum(row["used_kwh"] for row in days),
         "metered_kwh": sum(row["metered_kwh"] for row in days),
+        "register_kwh": days[-1]["register_kwh"],
         "billed_kwh": sum(row["metered_kwh"] for row in story.bills) if story.bills else None,
         "billed_inr": sum(row["total_paise"] for row in story.bills) / PAISE_PER_INR if story.bills else None,
         "interruptions": len(story.interruptions),

@@ -65,7 +65,8 @@ def summary_lines(story: MeterStory) -> list[str]:
     )
     lines.append(f"clock ahead at the end {s['clock_ahead_s']:.1f} s, at worst {s['clock_worst_s']:.1f} s (truth)")
     billed = "" if s["billed_kwh"] is None else f", billed {s['billed_kwh']:.2f} kWh for INR {s['billed_inr']:.2f}"
-    lines.append(f"used {s['used_kwh']:.3f} kWh (truth), metered {s['metered_kwh']:.2f} kWh{billed}")
+    shown = "" if s["register_kwh"] is None else f"; its register ends at {s['register_kwh']:.2f} kWh"
+    lines.append(f"used {s['used_kwh']:.3f} kWh (truth), metered {s['metered_kwh']:.2f} kWh{billed}{shown}")
     limit = f" ({s['limit_openings']} openings by its load limit)" if s["limit_openings"] else ""
     lines.append(
         f"without supply {s['minutes_dark']:.0f} min in {s['interruptions']} interruptions; "
@@ -79,21 +80,27 @@ def _share(part: int, whole: int) -> str:
 
 
 DAY_HEAD = (
-    "day", "works", "used kWh", "metered kWh", "clock ahead s", "read after h", "fetched", "lost", "waiting",
-    "dark min", "off min",
+    "day", "works", "used kWh", "metered kWh", "register kWh", "clock ahead s", "read after h",
+    "fetched, lost, waiting", "dark min", "off min",
 )  # fmt: skip
+"""``fetched, lost, waiting``: days of profile."""
 
 
 def _day_lines(story: MeterStory) -> Lines:
     return [
         (
             str(row["date"]), "yes" if row["working"] else "no", f"{row['used_kwh']:.3f}", f"{row['metered_kwh']:.2f}",
-            f"{row['clock_s']:.1f}", "-" if row["arrival_h"] is None else f"{row['arrival_h']:.1f}",
-            str(row["days_fetched"]), str(row["days_lost"]), str(row["days_waiting"]),
+            _kwh(row["register_kwh"]), f"{row['clock_s']:.1f}",
+            "-" if row["arrival_h"] is None else f"{row['arrival_h']:.1f}",
+            ", ".join(str(row[f"days_{what}"]) for what in ("fetched", "lost", "waiting")),
             _minutes(row["dark_min"]), _minutes(row["off_min"]),
         )
         for row in day_by_day(story)
     ]  # fmt: skip
+
+
+def _kwh(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _minutes(minutes: float) -> str:
@@ -134,7 +141,7 @@ def _register_lines(story: MeterStory) -> Lines:
         (
             str(row["period_start"]), str(row["zone"]), f"{row['start_wh'] / WH_PER_KWH:.2f}",
             f"{row['end_wh'] / WH_PER_KWH:.2f}", f"{row_gained_wh(row) / WH_PER_KWH:.2f}",
-            row["taken_as"].replace("_", " "),
+            (row["taken_as"] or "-").replace("_", " "),
         )
         for row in story.registers
     ]  # fmt: skip

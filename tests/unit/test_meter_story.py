@@ -39,7 +39,8 @@ def rows_of(days: int, events: list[dict[str, Any]]) -> dict[str, list[dict[str,
         own
         | {"date": FIRST + dt.timedelta(days=i), "device": "qq.single_phase", "working": True, "clock_s": -3.0 * i,
            "arrival_h": None if i == 1 else 2.0 + 8.0 * (i == 2), "days_fetched": 1, "days_lost": 0,
-           "days_waiting": 0, "theft": "none", "used_kwh": 12.0, "metered_kwh": 11.9}
+           "days_waiting": 0, "theft": "none", "used_kwh": 12.0, "metered_kwh": 11.9,
+           "register_kwh": 5000.0 + 11.9 * i}
         for i in range(days)
     ]  # fmt: skip
     table["readings"] = [
@@ -144,6 +145,8 @@ def test_a_story_begins_with_its_summary(story: MeterStory) -> None:
     assert "profiles in by 8 h: 1 of 3 (33 %), within a day: 2 of 3 (67 %)" in text
     for title in ("Days", "Interruptions of supply", "Load limit", "Events", "Registers"):
         assert f"\n{title}" in text
+    assert "metered 35.70 kWh; its register ends at 5023.80 kWh" in text
+    assert "5011.90" in text
     assert "Bills" not in text
     assert "2.50" in text
 
