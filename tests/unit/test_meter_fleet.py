@@ -9,6 +9,7 @@ import pytest
 
 from tests.meter_cases import near_mean
 from tests.planning_day import planned_state
+from tests.runs import TINY
 from tests.unit.test_meter_devices import DATE, NONE, PLAN, day_kwh, population
 from twin.datapack import read_yaml
 from twin.meters.clock import ClockParams, draw_crystals
@@ -17,8 +18,12 @@ from twin.meters.datasheets import catalogue
 from twin.meters.failure import YEAR_DAYS
 from twin.meters.fleet import ERROR, METERED, THEFT, UNRECORDED, USED
 from twin.meters.metrology import AGEING, GAIN, LOW_LOAD, PHASE, TEMPERATURE, MetrologyParams, class_points, draw_errors
+from twin.meters.register import register_wh
 from twin.meters.theft import KINDS, OCCURRENCE
+from twin.scenario import load_scenario
+from twin.simulation.block import BlockSolver
 from twin.simulation.meter_devices import MeterDevices
+from twin.simulation.plan import plans
 from twin.simulation.replicate import open_world
 
 
@@ -238,3 +243,25 @@ def test_makers_clocks_stay_within_three_minutes_a_year_without_synchronisation(
             assert 0.9 < inside < 0.99
         else:
             assert inside >= 0.99, sheet.name
+
+
+def test_captures_of_a_quarter_and_of_half_an_hour_bill_the_same_energy():
+    """To one step of the register: demand of half an hour is that of its quarters, and registers count either."""
+    people, shown, used = population(planned_state(1), 2), {}, {}
+    for minutes in (15, 30):
+        plan = plans(load_scenario(TINY, ("meters.devices=true", f"time.step_minutes={minutes}")))[0]
+        world = open_world(plan, 0, people)
+        solver, devices = BlockSolver(people, plan.steps), MeterDevices(world)
+        assert solver.kw.shape[1] >= plan.steps
+        registers = devices.begin(DATE, np.zeros((len(people.consumers), plan.zones.n_zones)))[None]
+        for later in range(3):
+            date, kwh = DATE + dt.timedelta(days=later), np.zeros(registers.shape[1:])
+            world.add_energy(solver, date, kwh, mean_field=False)
+            devices.advance(date, [kwh], registers, NONE)
+        shown[minutes] = register_wh(registers[0], devices.resolution_wh)
+        used[minutes] = kwh
+    assert used[15].sum() > 100.0
+    assert np.allclose(used[15], used[30], rtol=1e-5, atol=1e-6)
+    apart = np.abs(shown[15] - shown[30])
+    assert np.all(apart <= devices.resolution_wh[:, None])
+    assert np.mean(apart == 0) > 0.99
