@@ -1,5 +1,7 @@
 """Runs with meters as devices: tables that close, truth untouched, the same for any cut."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -178,6 +180,9 @@ def test_one_meter_s_life_is_told(runs, tmp_path, monkeypatch):
     page = (tmp_path / "m.html").read_text(encoding="utf-8")
     assert "used (truth)" in page
     assert "https://cdn" not in page.split("<script")[0]
+    for_scripts = twin("meter", run.path, str(smart.consumer_id), "--json")
+    assert json.loads(for_scripts.stdout)["summary"]["device"] == smart.device
+    assert [path.name for path in tmp_path.iterdir()] == ["m.html"], "JSON alone draws nothing"
 
 
 def test_meters_that_nobody_follows_are_refused_with_a_way_out(runs):
