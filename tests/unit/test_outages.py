@@ -231,7 +231,8 @@ def test_a_feeder_s_energy_is_what_is_supplied_and_picked_up(people, solver, sol
             continue
         touched += 1
         kw = solver.draw(plain, part.rows)[:, :STEPS].astype(float)
-        share, factor = supply.share[supply.place], supply.factor[supply.place]
+        groups = np.repeat(supply.place, np.diff(supply.ptr))
+        share, factor = supply.share[groups], supply.factor[groups]
         quantities = block.arms[0].quantities[:, position]
         assert np.allclose(quantities[Q.UNSERVED], (kw * (1 - share)).sum(axis=0), rtol=1e-6, atol=1e-9)
         change = quantities[Q.USED] / np.maximum(plain.arms[0].quantities[Q.USED, position], 1e-9)

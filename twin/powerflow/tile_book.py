@@ -82,10 +82,30 @@ def tree_shunts(
     return g_pu, b_pu
 
 
-def without_shunts(tree: RadialTree, lv: LvTiles, node_of_dt: NDArray[np.int32]) -> RadialTree:
-    """A feeder's tree without the shunts of its DTs: their no-load power is a load then (`add_no_load`)."""
-    g_pu, b_pu = tree_shunts(lv, node_of_dt, len(tree.parent))
-    return tree._replace(g_pu=tree.g_pu - g_pu, b_pu=tree.b_pu - b_pu)
+def without_shunts(
+    tree: RadialTree, lv: LvTiles, node_of_dt: NDArray[np.int32], g_pu: NDArray[np.float64], b_pu: NDArray[np.float64]
+) -> RadialTree:
+    """A feeder's tree without the shunts of its DTs: their no-load power is a load then (`add_no_load`).
+
+    ``g_pu``, ``b_pu``: room for its own, shape (>= n_nodes,).
+    """
+    n = len(tree.parent)
+    g_pu, b_pu = g_pu[:n], b_pu[:n]
+    _less_shunts(tree, lv, node_of_dt, g_pu, b_pu)
+    return tree._replace(g_pu=g_pu, b_pu=b_pu)
+
+
+@nb.njit(cache=True, error_model="numpy")
+def _less_shunts(
+    tree: RadialTree, lv: LvTiles, node_of_dt: NDArray[np.int32], g_pu: NDArray[np.float64], b_pu: NDArray[np.float64]
+) -> None:
+    """`tree_shunts` taken from those of the tree; the sum of a node's is taken at once, as it was added."""
+    g_pu[:], b_pu[:] = 0.0, 0.0
+    for k in range(len(node_of_dt)):
+        g_pu[node_of_dt[k]] += lv.iron_kw[k] / KW_PER_MW
+        b_pu[node_of_dt[k]] -= lv.magnetising_kvar[k] / KW_PER_MW
+    for i in range(len(g_pu)):
+        g_pu[i], b_pu[i] = tree.g_pu[i] - g_pu[i], tree.b_pu[i] - b_pu[i]
 
 
 @nb.njit(cache=True, error_model="numpy")

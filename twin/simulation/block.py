@@ -198,26 +198,35 @@ class BlockSolver:
         if dts is None:
             unserved_kw[:] = 0.0
             unserved = Unserved(unserved_kw[None], np.zeros(rows.stop - rows.start, np.int64))
-            return self.after_response(block, arm, rows, self.draw(block, rows), unserved, supply)
-        kw = self.kw[: rows.stop - rows.start]
+            kw = self.draw(block, rows)
+            return self.after_response(block, arm, rows, kw, unserved, supply, may_spoil=True)
+        return self._demand_of_some(block, arm, part, dts, supply)
+
+    def _demand_of_some(
+        self, block: BlockState, arm: int, part: FeederPart, dts: NDArray[np.bool_], supply: Supply | None
+    ) -> NDArray[np.float32]:
+        """Demand after response of the marked DTs of a feeder; other rows may hold anything. [kW]"""
+        kw = self.kw[: part.rows.stop - part.rows.start]
         with self.levels.measure("demand"):
             traits, groups = self.population.consumers.traits, part.net.lv.dt_consumer_ptr
-            draw_some(traits, rows.start, groups, dts, not block.mean_field, block.day, kw)
-        return self.after_response(block, arm, rows, kw, None, supply)
+            draw_some(traits, part.rows.start, groups, dts, not block.mean_field, block.day, kw)
+        supply = None if supply is None else supply.of_some(dts)
+        return self.after_response(block, arm, part.rows, kw, None, supply, may_spoil=True)
 
     def after_response(
         self, block: BlockState, arm: int, rows: slice, kw: NDArray[np.float32], unserved: Unserved | None = None,
-        supply: Supply | None = None,
+        supply: Supply | None = None, *, may_spoil: bool = False,
     ) -> NDArray[np.float32]:  # fmt: skip
         """Demand of some consumers under an arm, as far as they are switched on and supplied (``supply``).
 
-        It is ``kw`` itself where nothing changes it. What is kept from consumers is added to ``unserved``.
+        It is ``kw`` itself where nothing changes it, or where ``kw`` ``may_spoil`` since nobody asks about it again.
+        What is kept from consumers is added to ``unserved``.
         """
         out = self._responded(block, arm, rows, kw)
         off = block.off_steps(arm, rows)
         if off is None and supply is None and block.limits is None:
             return out
-        if out is kw:  # the next arm may be asked about the same draw
+        if out is kw and not may_spoil:
             out = self.arm_kw[: len(kw)]
             out[:] = kw
         if off is not None:
@@ -226,8 +235,8 @@ class BlockSolver:
             switch_off(out, *off)
         if supply is not None:
             if unserved is not None:
-                add_lost(out, supply.place, supply.share, unserved)
-            interrupt(out, supply.place, supply.factor)
+                add_lost(out, supply.ptr, supply.place, supply.share, unserved)
+            interrupt(out, supply.ptr, supply.place, supply.factor)
         if block.limits is not None:
             block.limits.apply(arm, rows, out, unserved, self.steps)
         return out
@@ -305,7 +314,7 @@ class BlockSolver:
         unserved = Unserved(result.ht_unserved_kw, np.arange(rows.stop - rows.start))
         outages, day = block.world.outages, block.supply
         supply = outages.of_stations(day) if outages is not None and day is not None else None
-        kw = self.after_response(block, arm, rows, self.draw(block, rows), unserved, supply)
+        kw = self.after_response(block, arm, rows, self.draw(block, rows), unserved, supply, may_spoil=True)
         result.consumer_kwh[rows] = 0.0
         zone_energy(kw, block.zone_of_step, self.hours, result.consumer_kwh[rows])
         result.ht_kw[:] = kw[:, : self.steps]
@@ -358,8 +367,9 @@ class BlockSolver:
         ``kwh``, shape (consumers of the feeder, zones), takes the energy of their consumers.
         """
         part = self.population.feeders[position]
-        kw = self.draw(block, part.rows)
-        kw = self.after_response(block, arm, part.rows, kw, None, block.supply_of(position, part))
+        wanted = np.zeros(len(part.dt_id), np.bool_)
+        wanted[dts] = True
+        kw = self._demand_of_some(block, arm, part, wanted, block.supply_of(position, part))
         book = tile_book(len(part.dt_id), self.steps)
         self.feeder.solve_some(
             part.net, dts, v_dt_pu, kw, self.population.consumers.zips[part.rows], zone_of_step, book, kwh

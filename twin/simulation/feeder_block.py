@@ -76,6 +76,9 @@ class FeederWork(NamedTuple):
     """Tiles to solve. [n_dt]"""
     lv_scratch: LvScratch
     line_scratch: RadialScratch
+    g_pu: NDArray[np.float64]
+    """Shunts of a line whose DTs' are loads. [n_nodes]"""
+    b_pu: NDArray[np.float64]
 
 
 class Solvers(NamedTuple):
@@ -104,6 +107,8 @@ def feeder_work(nets: list[FeederNet], steps: int) -> FeederWork:
         moved=np.ones(n_dt, np.uint8),
         lv_scratch=lv_scratch_for(legs, poles),
         line_scratch=radial_scratch(n_nodes),
+        g_pu=np.zeros(n_nodes),
+        b_pu=np.zeros(n_nodes),
     )
 
 
@@ -222,7 +227,7 @@ class FeederSolver:
         book_loads(book, net.node_of_dt, work.loads)
         if share is not None:
             add_no_load(net.lv, net.node_of_dt, share, work.loads)
-            tree = without_shunts(net.tree, net.lv, net.node_of_dt)
+            tree = without_shunts(net.tree, net.lv, net.node_of_dt, work.g_pu, work.b_pu)
         sweep(
             tree,
             work.loads,

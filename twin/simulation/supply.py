@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from twin.simulation.replicate import ReplicateWorld
 
 RELIEVED_CLASS = "rural_mixed"
-NO_STATION = -1
+NOT_ASKED = -1
 
 
 class Supply(NamedTuple):
@@ -44,32 +44,73 @@ class Supply(NamedTuple):
     Of a feeder these are views of working memory, good until the next feeder is asked about.
     """
 
+    ptr: NDArray[np.int32]
+    """Consumers asked about, group by group: those of group j are ``ptr[j]`` to ``ptr[j + 1]``. Shape (k + 1,)."""
     place: NDArray[np.int64]
-    """Place of each consumer asked about, -1 for one who is never interrupted. Shape (n,)."""
+    """Place of each group, -1 for one that is never interrupted, or whom a question is not about. Shape (k,)."""
     share: NDArray[np.float64]
     """Of each step with supply, shape (n_places, steps)."""
     factor: NDArray[np.float32]
     """Demand over what it would be without interruptions, shape (n_places, steps)."""
 
+    def of_some(self, wanted: NDArray[np.bool_]) -> Supply:
+        """The same for the consumers of some groups, shape (k,), who alone are asked about."""
+        return self._replace(place=np.where(wanted, self.place, NOT_ASKED))
+
 
 @nb.njit(cache=True, error_model="numpy")
 def add_lost(
-    kw: NDArray[np.float32], place: NDArray[np.int64], share: NDArray[np.float64], out: Unserved
+    kw: NDArray[np.float32], ptr: NDArray[np.int32], place: NDArray[np.int64], share: NDArray[np.float64], out: Unserved
 ) -> None:  # fmt: skip
-    """Add up the demand that `interrupt` would not serve. ``kw`` [n, stride], before it, at nominal voltage."""
-    for i in range(len(place)):
-        if place[i] >= 0:
-            for t in range(share.shape[1]):
-                out.kw[out.place[i], t] += kw[i, t] * (1.0 - share[place[i], t])
+    """Add up the demand that `interrupt` would not serve; same arguments. ``kw`` before it, at nominal voltage."""
+    lost = np.empty(share.shape[1])
+    for k in range(len(ptr) - 1):
+        if place[k] < 0:
+            continue
+        first, stop = _span(share[place[k]])
+        for t in range(first, stop):
+            lost[t] = 1.0 - share[place[k], t]
+        for i in range(ptr[k], ptr[k + 1]):
+            row, total = kw[i], out.kw[out.place[i]]
+            for t in range(first, stop):
+                total[t] += row[t] * lost[t]
 
 
 @nb.njit(cache=True, error_model="numpy")
-def interrupt(kw: NDArray[np.float32], place: NDArray[np.int64], factor: NDArray[np.float32]) -> None:
-    """Bring demand to what is supplied, in place. ``kw`` [n, stride], ``factor`` [n_places, steps]."""
-    for i in range(len(place)):
-        if place[i] >= 0:
-            for t in range(factor.shape[1]):
-                kw[i, t] *= factor[place[i], t]
+def interrupt(
+    kw: NDArray[np.float32], ptr: NDArray[np.int32], place: NDArray[np.int64], factor: NDArray[np.float32]
+) -> None:
+    """Bring demand to what is supplied, in place.
+
+    Parameters
+    ----------
+    kw : shape (n, stride)
+    ptr : shape (k + 1,)
+        Consumers ``ptr[j]`` to ``ptr[j + 1]`` hang on place ``place[j]``.
+    place : shape (k,)
+        -1: those are left alone.
+    factor : shape (n_places, steps)
+    """
+    for k in range(len(ptr) - 1):
+        if place[k] < 0:
+            continue
+        times = factor[place[k]]
+        first, stop = _span(times)
+        for i in range(ptr[k], ptr[k + 1]):
+            row = kw[i]
+            for t in range(first, stop):
+                row[t] *= times[t]
+
+
+@nb.njit(error_model="numpy")
+def _span(values: NDArray[np.floating]) -> tuple[int, int]:
+    """From the first to after the last value that is not one: what multiplying by the others changes no bit of."""
+    first, stop = 0, len(values)
+    while first < stop and values[first] == 1.0:
+        first += 1
+    while stop > first and values[stop - 1] == 1.0:
+        stop -= 1
+    return first, stop
 
 
 @dataclass
@@ -129,6 +170,9 @@ class Outages:
         most = max(counts, default=1)
         self._share, self._factor = np.ones((most, self.steps)), np.ones((most, self.steps), np.float32)
         self._today: SupplyDay | None = None
+        self._at: tuple[dt.date, int] | None = None
+        """Which feeder's day stands in the working memory, as `_supply`."""
+        self._supply: Supply | None = None
 
     def on(self, date: dt.date) -> SupplyDay:
         """A day's interruptions; asked again for the same day, the answer is the same."""
@@ -138,8 +182,13 @@ class Outages:
 
     def of_feeder(self, day: SupplyDay, position: int, part: FeederPart) -> Supply | None:
         """What a feeder's DTs have of a day; None where it is supplied without a break and nothing is picked up."""
+        if self._at != (day.date, position):
+            self._at, self._supply = (day.date, position), self._of_feeder(day, position, part)
+        return self._supply
+
+    def _of_feeder(self, day: SupplyDay, position: int, part: FeederPart) -> Supply | None:
         n, feeder = len(part.dt_id), self.feeders[position]
-        supply = Supply(place_of(part), self._share[:n], self._factor[:n])
+        supply = Supply(part.net.lv.dt_consumer_ptr, np.arange(n), self._share[:n], self._factor[:n])
         if self.only_stands[position]:
             mean = day.mean[int(self._state.feeders.stratum[feeder])]
             supply.share[:], supply.factor[:] = mean[0], mean[1]
@@ -190,7 +239,8 @@ class Outages:
             feeder_supply(
                 day.stations, row, nobody, none, 0, 0.0, self.law, share[row : row + 1], factor[row : row + 1]
             )
-        return Supply(self.world.population.ht_pss_row, share, factor)
+        pss_row = self.world.population.ht_pss_row.astype(np.int64)
+        return Supply(np.arange(len(pss_row) + 1, dtype=np.int32), pss_row, share, factor)
 
     def counts(self, day: SupplyDay, position: int, part: FeederPart) -> NDArray[np.float64]:
         """What a feeder's consumers lived through, means over them, in the order of `Counts`. Shape (4,)."""
@@ -316,11 +366,6 @@ class _Stratum(NamedTuple):
     """Of each feeder, the position of its PSS."""
     consumers: NDArray[np.float64]
     feeder_class: NDArray[np.int8]
-
-
-def place_of(part: FeederPart) -> NDArray[np.int64]:
-    """DT of each of a feeder's consumers, numbered within it. Shape (n,)."""
-    return np.repeat(np.arange(len(part.dt_id)), np.diff(part.net.lv.dt_consumer_ptr))
 
 
 def _area(feeder_class: NDArray[np.int8]) -> NDArray[np.uint8]:
