@@ -85,6 +85,8 @@ def live_day(shard: Shard, point: int) -> Day:
     _add(levels, done.work.levels)
     for record in done.files:
         seen.update(f"{record.table} {record.sha256}".encode())
+    for name, array in shard.meters.arrays().items():
+        seen.update(name.encode() + np.ascontiguousarray(array).tobytes())
     return Day(spent, levels, _peak_gib() - before_gib, seen.hexdigest()[:16])
 
 

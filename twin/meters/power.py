@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 from twin.kernels import watch_compilation
 from twin.meters.communication import (
     DAY_H,
+    Breakdown,
     CommunicationParams,
     Dark,
-    dark_h,
     gateway_up,
     is_steady,
-    joined_h,
+    join_min,
     minute_of,
     one_shot,
 )
 from twin.meters.fleet import DayContext, Fleet, FleetState, Places
 from twin.meters.gasp import GaspParams, arrives, delivery
-from twin.streams import Stream, key64, uniform
+from twin.streams import Stream, key64, normal, uniform
 
 watch_compilation()
 
@@ -85,75 +85,59 @@ def count_power(
     dark: Dark, meters: Behind, ptr: NDArray[np.int64], at_once: NDArray[np.int64], counts: NDArray[np.float64],
 ) -> None:  # fmt: skip
     """Add up `POWER` of a day, shape (n_feeders + 1, len(POWER)); ``ptr`` and ``at_once`` from `dark_at_once`."""
+    # Arrays leave their tuples once: every use of one in a tuple counts references.
+    ids, kind, hops, links, gateway = fleet.ids, fleet.kind, fleet.hops, fleet.link, fleet.gateway
+    dts, feeder, gateway_id, swap_day = place.dt, place.feeder, place.gateway_id, state.swap_day
+    dark_ptr, from_h, until_h = dark.ptr, dark.from_h, dark.until_h
+    first_slot, slot_gateway, total = meters.ptr, meters.gateway, meters.total
+    sends, mtbf_days, mttr_h = params.sends, params.gateway_mtbf_days, params.gateway_mttr_h
+    cold_min, hop_min, log_sd = params.join_median_min, params.join_hop_min, params.join_log_sd
+    warm_min, warm_h = params.join_warm_median_min, params.join_warm_h
+    hold, frame_s, repeats, window_s = gasp.hold, gasp.frame_s, gasp.sends, gasp.window_s
+    seed, day, breakdown = today.seed, today.day, today.breakdown
     asked, steady = (-1, -1), False
-    for i in range(len(fleet.ids)):
-        if fleet.hops[i] == 0 or state.swap_day[i] > today.day:
+    for i in range(len(ids)):
+        if hops[i] == 0 or swap_day[i] > day:
             continue
-        dt, row = place.dt[i], place.feeder[i]
-        counts[row, METERS] += 1
-        if dark.ptr[dt] == dark.ptr[dt + 1]:
+        dt, row = dts[i], counts[feeder[i]]
+        row[METERS] += 1
+        if dark_ptr[dt] == dark_ptr[dt + 1]:
             continue
-        counts[row, DARK_H] += dark_h(dark, dt)
-        k = fleet.kind[i]
-        link = one_shot(fleet.link[i], fleet.hops[i], params.sends[k])
-        if asked != (fleet.gateway[i], k):  # neighbours share it
-            asked = (fleet.gateway[i], k)
-            steady = is_steady(
-                today.seed, place.gateway_id[fleet.gateway[i]], today.day, params.gateway_mtbf_days[k],
-                params.gateway_mttr_h[k], today.breakdown,
-            )  # fmt: skip
-        for j in range(dark.ptr[dt], dark.ptr[dt + 1]):
-            if 0.0 <= dark.from_h[j] < DAY_H:
-                counts[row, FAILURES] += 1
-                slot = meters.ptr[dt]
-                while meters.gateway[slot] != fleet.gateway[i]:
-                    slot += 1
-                n = at_once[ptr[j] + slot - meters.ptr[dt]]
-                total = meters.total[fleet.gateway[i]]
-                _gasp(i, j, n, total, link, steady, fleet, place, gasp, params, today, dark, counts)
-            if 0.0 <= dark.until_h[j] < DAY_H:
-                counts[row, RESTORED] += 1
-                _breathe(i, j, link, steady, fleet, place, params, today, dark, counts)
+        k, g, own = kind[i], gateway[i], ids[i]
+        link, named = one_shot(links[i], hops[i], sends[k]), gateway_id[g]
+        if asked != (g, k):  # neighbours share it
+            asked = (g, k)
+            steady = is_steady(seed, named, day, mtbf_days[k], mttr_h[k], breakdown)
+        slot = first_slot[dt]
+        while slot_gateway[slot] != g:
+            slot += 1
+        off_h = 0.0
+        for j in range(dark_ptr[dt], dark_ptr[dt + 1]):
+            off_h += max(0.0, min(until_h[j], DAY_H) - max(from_h[j], 0.0))
+            if 0.0 <= from_h[j] < DAY_H:
+                row[FAILURES] += 1
+                if window_s[k] > 0.0:
+                    row[SENT] += 1
+                    if steady or _is_up(seed, named, day, from_h[j], mtbf_days[k], mttr_h[k], breakdown):
+                        n = at_once[ptr[j] + slot - first_slot[dt]]
+                        powered = 1.0 - n / total[g]
+                        chance = delivery(hold[k], frame_s[k], repeats[k], window_s[k], n, powered, hops[i])
+                        row[ARRIVED] += arrives(seed, own, minute_of(day, from_h[j]), chance * link)
+            if 0.0 <= until_h[j] < DAY_H:
+                row[RESTORED] += 1
+                minute = minute_of(day, until_h[j])
+                z = normal(key64(seed, Stream.METER_JOIN, own), minute)
+                median = warm_min[k] if until_h[j] - from_h[j] <= warm_h[k] else cold_min[k]
+                joined = until_h[j] + join_min(hops[i], median, hop_min[k], log_sd[k], z) / 60.0
+                row[JOINING_H] += joined - until_h[j]
+                if uniform(key64(seed, Stream.METER_BREATH, own), minute) < link:
+                    is_up = steady and joined < DAY_H
+                    row[BREATHS] += is_up or _is_up(seed, named, day, joined, mtbf_days[k], mttr_h[k], breakdown)
+        row[DARK_H] += off_h
 
 
-@nb.njit(inline="always", error_model="numpy")
-def _gasp(
-    i: int, j: int, at_once: int, total: int, link: float, steady: bool, fleet: Fleet, place: Places, gasp: GaspParams,
-    params: CommunicationParams, today: DayContext, dark: Dark, counts: NDArray[np.float64],
-) -> None:  # fmt: skip
-    k, row = fleet.kind[i], place.feeder[i]
-    if gasp.window_s[k] == 0.0:
-        return
-    counts[row, SENT] += 1
-    powered = 1.0 - at_once / total
-    chance = delivery(gasp.hold[k], gasp.frame_s[k], gasp.sends[k], gasp.window_s[k], at_once, powered, fleet.hops[i])
-    chance *= link
-    if _is_up(i, dark.from_h[j], k, steady, fleet, place, params, today):
-        counts[row, ARRIVED] += arrives(today.seed, fleet.ids[i], minute_of(today.day, dark.from_h[j]), chance)
-
-
-@nb.njit(inline="always", error_model="numpy")
-def _breathe(
-    i: int, j: int, link: float, steady: bool, fleet: Fleet, place: Places, params: CommunicationParams,
-    today: DayContext, dark: Dark, counts: NDArray[np.float64],
-) -> None:  # fmt: skip
-    k, row = fleet.kind[i], place.feeder[i]
-    from_h, until_h = dark.from_h[j], dark.until_h[j]
-    joined = joined_h(today.seed, fleet.ids[i], today.day, from_h, until_h, fleet.hops[i], k, params)
-    counts[row, JOINING_H] += joined - dark.until_h[j]
-    u = uniform(key64(today.seed, Stream.METER_BREATH, fleet.ids[i]), minute_of(today.day, dark.until_h[j]))
-    if u < link:
-        up = _is_up(i, joined, k, steady, fleet, place, params, today)
-        counts[row, BREATHS] += up
-
-
-@nb.njit(inline="always", error_model="numpy")
+@nb.njit(error_model="numpy")
 def _is_up(
-    i: int, hour: float, k: int, steady: bool, fleet: Fleet, place: Places, params: CommunicationParams,
-    today: DayContext,
-) -> bool:  # fmt: skip
-    if steady and hour < DAY_H:
-        return True
-    gateway, hours = place.gateway_id[fleet.gateway[i]], DAY_H * today.day + hour
-    mtbf_days, mttr_h = params.gateway_mtbf_days[k], params.gateway_mttr_h[k]
-    return gateway_up(today.seed, gateway, hours, mtbf_days, mttr_h, today.breakdown)
+    seed: int, gateway: int, day: int, hour: float, mtbf_days: float, mttr_h: float, breakdown: Breakdown
+) -> bool:
+    return gateway_up(seed, gateway, DAY_H * day + hour, mtbf_days, mttr_h, breakdown)
