@@ -1,6 +1,7 @@
 """What meters as devices cost: bytes a meter, and CPU nanoseconds per consumer-step of a settled day's work.
 
-python -m benchmarks.meters
+    python -m benchmarks.meters
+    python -m benchmarks.meters --day      # what they add to the state's day: see `benchmarks.meters_day`
 
 One arm, a sample of the state's feeders, smart shares as a scenario has them. The day's work is everything between a
 solved block and its tables: devices, reads, registers, estimates, interruptions. Load limits work in the block, before
@@ -9,12 +10,14 @@ networks, and are timed on drawn demand: as set, and far from everybody.
 
 from __future__ import annotations
 
+import argparse
 import time
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.meters_day import show_day
 from twin.demand.panel import design_kind_kw
 from twin.grid.state import build_state
 from twin.grid.strata import choose
@@ -45,6 +48,21 @@ def plan_of(overrides: tuple[str, ...]) -> PointPlan:
 
 
 def main() -> None:
+    """The day's work of the meters alone, or within the state's day."""
+    parser = argparse.ArgumentParser(description="What meters as devices cost.")
+    parser.add_argument("--day", action="store_true", help="within the state's day, with and without interruptions")
+    parser.add_argument("--share", type=float, default=0.05, help="of the state's substations, with --day")
+    parser.add_argument("--rounds", type=int, default=5, help="with --day; medians over them")
+    parser.add_argument("--tables", default="scenario", help="with --day: all, or those of the scenario")
+    parser.add_argument("--memory", action="store_true", help="with --day: measure memory too")
+    asked = parser.parse_args()
+    if asked.day:
+        show_day(asked.share, asked.rounds, asked.tables, with_memory=asked.memory)
+    else:
+        show_models()
+
+
+def show_models() -> None:
     """Build the sample once and time each set of models on it."""
     design_kw = design_kind_kw(1)
     state = build_state(1, design_kw)

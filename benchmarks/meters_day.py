@@ -1,19 +1,22 @@
 """What meters and interruptions add to the state's day, on every so many-th substation of the state.
 
-    python -m benchmarks.meters --day [--share 0.05] [--rounds 5] [--tables all]
+    python -m benchmarks.meters --day [--share 0.05] [--rounds 5] [--tables all] [--memory]
 
-A shard as `scenarios/bihar_day.yaml` has it, every feeder of its substations resolved, lives through the scenario's day with
-both off, with meters as devices, with interruptions, and with both, in turn: two rounds at given PSS voltages (the
-second 0.2 % lower), acceptance, and the commit with its tables. CPU seconds of the process, median over rounds after one
-that is not counted; memory is the most that the process held in a day beside the population.
+A shard as `scenarios/bihar_day.yaml` has it, every feeder of its substations resolved, lives through the day with both
+off, with meters as devices, with interruptions, and with both, in turn: two rounds at given PSS voltages (the second
+0.2 % lower), acceptance, and the commit with its tables. CPU seconds of the process, median over rounds after one that
+is not counted. ``--memory``: the most that a process of its own held beyond the population, the run's beginning
+included.
 """
 
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -47,8 +50,6 @@ class Day:
 
     cpu_s: float
     levels_s: dict[str, float]
-    held_gib: float
-    """Most memory of the process beyond what it held before the day."""
     digest: str
     """Of all that the shard answered and wrote."""
 
@@ -67,10 +68,8 @@ def build_shard(share: float, folder: str, tables: str) -> Shard:
 
 
 def live_day(shard: Shard, point: int) -> Day:
-    """Let a shard live through the day of a mode."""
+    """Let a shard live through the day of a mode, whose world is open."""
     plan, nobody = shard.shared.points[point], np.zeros(0, np.int64)
-    shard.begin_replicate(point, 0, 0, [])
-    before_gib = _restart_peak()
     levels: dict[str, float] = {}
     seen = hashlib.sha256()
     began = time.process_time()
@@ -87,7 +86,7 @@ def live_day(shard: Shard, point: int) -> Day:
         seen.update(f"{record.table} {record.sha256}".encode())
     for name, array in shard.meters.arrays().items():
         seen.update(name.encode() + np.ascontiguousarray(array).tobytes())
-    return Day(spent, levels, _peak_gib() - before_gib, seen.hexdigest()[:16])
+    return Day(spent, levels, seen.hexdigest()[:16])
 
 
 def _add(levels: dict[str, float], more: tuple[tuple[str, float], ...]) -> None:
@@ -95,48 +94,55 @@ def _add(levels: dict[str, float], more: tuple[tuple[str, float], ...]) -> None:
         levels[name] = levels.get(name, 0.0) + seconds
 
 
-def _restart_peak() -> float:
-    """Forget the process's highest memory so far; what it holds now. [GiB]"""
-    (PROCESS / "clear_refs").write_text("5")
-    return _status_gib("VmRSS")
+def peak_bytes(share: float, point: int, tables: str) -> float:
+    """Most memory a consumer that a process holds beyond the population in a replicate's beginning and day."""
+    with tempfile.TemporaryDirectory() as folder:
+        shard = build_shard(share, folder, tables)
+        (PROCESS / "clear_refs").write_text("5")  # forget the highest so far
+        before = _status_bytes("VmRSS")
+        shard.begin_replicate(point, 0, 0, [])
+        live_day(shard, point)
+        return (_status_bytes("VmHWM") - before) / len(shard.population.consumers)
 
 
-def _peak_gib() -> float:
-    return _status_gib("VmHWM")
-
-
-def _status_gib(name: str) -> float:
+def _status_bytes(name: str) -> int:
     line = next(line for line in (PROCESS / "status").read_text().splitlines() if line.startswith(name))
-    return int(line.split()[1]) / 2**20
+    return int(line.split()[1]) * 1024
 
 
-def show_day(share: float, rounds: int, tables: str) -> None:
+def in_a_process(share: float, point: int, tables: str) -> float:
+    """`peak_bytes` in a process of its own, which holds nothing else."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(peak_bytes, share, point, tables).result()
+
+
+def show_day(share: float, rounds: int, tables: str, *, with_memory: bool) -> None:
     """Measure and print."""
     print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
+    days: dict[str, list[Day]] = {name: [] for name in MODES}
     with tempfile.TemporaryDirectory() as folder:
         shard = build_shard(share, folder, tables)
         n, steps = len(shard.population.consumers), shard.shared.points[0].steps
         print(f"{n:,} consumers, {len(shard.population.feeders)} feeders", flush=True)
-        days: dict[str, list[Day]] = {name: [] for name in MODES}
         for turn in range(rounds + 1):
             for point, name in enumerate(MODES):
+                shard.begin_replicate(point, 0, 0, [])
                 day = live_day(shard, point)
                 if turn:  # the first loads kernels and touches memory
                     days[name].append(day)
     per_step = 1e9 / (n * steps)
     off = median(day.cpu_s for day in days["both off"])
-    for name, all_days in days.items():
-        cpu_s = median(day.cpu_s for day in all_days)
-        held = 2**30 * max(day.held_gib for day in all_days) / n
+    for point, (name, lived) in enumerate(days.items()):
+        cpu_s = median(day.cpu_s for day in lived)
         parts = {
-            level: per_step * median(day.levels_s.get(level, 0.0) for day in all_days)
-            for level in sorted({level for day in all_days for level in day.levels_s})
+            level: per_step * median(day.levels_s.get(level, 0.0) for day in lived)
+            for level in sorted({level for day in lived for level in day.levels_s})
         }
         print(
             f"{name:14s} {per_step * cpu_s:5.1f} ns per consumer-step, {per_step * (cpu_s - off):+5.1f}; "
-            f"{held:4.0f} bytes a consumer; "
-            + ", ".join(f"{level} {value:.2f}" for level, value in parts.items())
-            + f"; {', '.join(sorted({day.digest for day in all_days}))}",
+            + ", ".join(f"{level} {value:.1f}" for level, value in parts.items())
+            + (f"; {in_a_process(share, point, tables):.0f} bytes a consumer at most" if with_memory else "")
+            + f"; digest {', '.join(sorted({day.digest for day in lived}))}",
             flush=True,
         )
     print(f"load of the machine: {os.getloadavg()[0]:.1f}")

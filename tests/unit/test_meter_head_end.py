@@ -54,8 +54,16 @@ def test_the_rule_by_hand():
 
 
 def test_neighbours_are_those_of_the_group_that_were_read():
-    gained, load = np.array([[100, 10], [300, 30], [800, 0]]), np.array([1.0, 3.0, 2.0])
-    daily = neighbours_daily_wh(np.array([0, 0, 2]), gained, load, 10, 4)
+    # feeder 0, category 0: three meters, of which one was not read; feeder 1, category 0: one with a contract
+    feeder, category = np.array([0, 0, 1, 0], np.int32), np.zeros(4, np.uint8)
+    start = np.array([[0.009, 0.0], [1.0, 2.0], [0.0, 0.0], [0.0, 0.0]])
+    end = start + [[0.1, 0.01], [0.3, 0.03], [0.8, 0.0], [9.0, 9.0]]
+    load, contract = np.array([1.0, 3.0, 0.5, 5.0], np.float32), np.array([0.0, 0.0, 2.0, 0.0], np.float32)
+    daily = neighbours_daily_wh(
+        np.array([True, True, True, False]), feeder, category, 2, start, end, np.array([10.0, 1.0]),
+        np.array([0, 1, 1, 1], np.uint8), load, contract, 10, np.zeros((4, 2)),
+    )  # fmt: skip
+    # what displays gained: 100 and 10 Wh in whole tens, 300 and 30, 800: by day and kW
     assert np.allclose(daily, [[10, 1], [0, 0], [40, 0], [0, 0]])
 
 

@@ -204,63 +204,114 @@ def minute_of(day: int, hour: float) -> int:
     return day * 1440 + int(np.rint(60.0 * hour))
 
 
+class TypeNumbers(NamedTuple):
+    """`CommunicationParams` of one type, as far as profiles hang on them: plain numbers, which cost a loop nothing."""
+
+    sends: float
+    spread_h: float
+    retry_h: float
+    join_median_min: float
+    join_warm_h: float
+    join_warm_median_min: float
+    join_log_sd: float
+    join_hop_min: float
+    gateway_mtbf_days: float
+    gateway_mttr_h: float
+
+
 @nb.njit(inline="always", error_model="numpy")
-def joined_h(
-    seed: int, consumer: int, day: int, from_h: float, until_h: float, hops: int, kind: int,
-    params: CommunicationParams,
-) -> float:  # fmt: skip
+def numbers_of(params: CommunicationParams, kind: int) -> TypeNumbers:
+    """Those of a type."""
+    return TypeNumbers(
+        params.sends[kind], params.spread_h[kind], params.retry_h[kind], params.join_median_min[kind],
+        params.join_warm_h[kind], params.join_warm_median_min[kind], params.join_log_sd[kind],
+        params.join_hop_min[kind], params.gateway_mtbf_days[kind], params.gateway_mttr_h[kind],
+    )  # fmt: skip
+
+
+@nb.njit(inline="always", error_model="numpy")
+def joins_h(seed: int, consumer: int, day: int, from_h: float, until_h: float, hops: int, its: TypeNumbers) -> float:
     """Hour at which a meter is in its network again that was without supply from ``from_h`` to ``until_h``.
 
     After up to ``join_warm_h`` neighbours still know routes and keys, and it joins warm; else from the beginning.
     """
     z = normal(key64(seed, Stream.METER_JOIN, consumer), minute_of(day, until_h))
-    is_warm = until_h - from_h <= params.join_warm_h[kind]
-    median = params.join_warm_median_min[kind] if is_warm else params.join_median_min[kind]
-    log_sd = params.join_log_sd[kind]
-    return until_h + join_min(hops, median, params.join_hop_min[kind], log_sd, z) / 60.0
+    median = its.join_warm_median_min if until_h - from_h <= its.join_warm_h else its.join_median_min
+    return until_h + join_min(hops, median, its.join_hop_min, its.join_log_sd, z) / 60.0
+
+
+@nb.njit(error_model="numpy")
+def joined_h(
+    seed: int, consumer: int, day: int, from_h: float, until_h: float, hops: int, kind: int,
+    params: CommunicationParams,
+) -> float:  # fmt: skip
+    """`joins_h` of a meter of a type."""
+    return joins_h(seed, consumer, day, from_h, until_h, hops, numbers_of(params, kind))
 
 
 @nb.njit(inline="always", error_model="numpy")
+def _off_air(
+    seed: int, consumer: int, day: int, hour: float, ptr: NDArray[np.int64], from_h: NDArray[np.float64],
+    until_h: NDArray[np.float64], place: int, hops: int, its: TypeNumbers,
+) -> bool:  # fmt: skip
+    """`is_off_air` of arrays that have left their tuples."""
+    for j in range(ptr[place], ptr[place + 1]):
+        if hour < from_h[j]:
+            return False
+        if hour < until_h[j]:
+            return True
+        if hour < joins_h(seed, consumer, day, from_h[j], until_h[j], hops, its):
+            return True
+    return False
+
+
+@nb.njit(error_model="numpy")
 def is_off_air(
     seed: int, consumer: int, day: int, hour: float, dark: Dark, place: int, hops: int, kind: int,
     params: CommunicationParams,
 ) -> bool:  # fmt: skip
     """Is a meter without supply at an hour of a day, or not yet in its network again?"""
-    for j in range(dark.ptr[place], dark.ptr[place + 1]):
-        if hour < dark.from_h[j]:
-            return False
-        if hour < dark.until_h[j]:
-            return True
-        if hour < joined_h(seed, consumer, day, dark.from_h[j], dark.until_h[j], hops, kind, params):
-            return True
-    return False
+    its = numbers_of(params, kind)
+    return _off_air(seed, consumer, day, hour, dark.ptr, dark.from_h, dark.until_h, place, hops, its)
 
 
 @nb.njit(inline="always", error_model="numpy")
-def arrival_h(
-    seed: int, consumer: int, gateway: int, day: int, link: float, hops: int, kind: int, params: CommunicationParams,
-    breakdown: Breakdown, dark: Dark, place: int, steady: bool,
+def arrives_h(
+    seed: int, consumer: int, gateway: int, day: int, link: float, hops: int, its: TypeNumbers, breakdown: Breakdown,
+    ptr: NDArray[np.int64], from_h: NDArray[np.float64], until_h: NDArray[np.float64], place: int, steady: bool,
 ) -> tuple[float, bool]:  # fmt: skip
     """Hours after midnight at which yesterday's profile has come in; `NEVER` if not within the day. And is that later
     than it would be without interruptions of supply?
 
-    The first push is spread evenly over ``spread_h``; it is tried again every ``retry_h``. ``dark`` tells when the
-    meter's ``place`` is without supply on the day of the push; ``steady`` says that its gateway is up all day.
+    The first push is spread evenly over ``spread_h``; it is tried again every ``retry_h``. ``ptr``, ``from_h`` and
+    ``until_h`` tell, as `Dark`, when the meter's ``place`` is without supply on the day of the push; ``steady`` says
+    that its gateway is up all day. Arrays come by themselves: every use of one in a tuple counts references.
     """
     key = key64(seed, Stream.METER_READ, consumer)
-    q = one_shot(link, hops, params.sends[kind])
-    at = params.spread_h[kind] * uniform(key, day * _DRAWS_A_DAY)
+    q = one_shot(link, hops, its.sends)
+    at = its.spread_h * uniform(key, day * _DRAWS_A_DAY)
     attempt, delayed = 1, False
     while at < DAY_H:
-        hour, mtbf_days, mttr_h = day * DAY_H + at, params.gateway_mtbf_days[kind], params.gateway_mttr_h[kind]
-        up = steady or gateway_up(seed, gateway, hour, mtbf_days, mttr_h, breakdown)
+        up = steady or gateway_up(seed, gateway, day * DAY_H + at, its.gateway_mtbf_days, its.gateway_mttr_h, breakdown)
         if up and uniform(key, day * _DRAWS_A_DAY + attempt) < q:
-            if not is_off_air(seed, consumer, day, at, dark, place, hops, kind, params):
+            if not _off_air(seed, consumer, day, at, ptr, from_h, until_h, place, hops, its):
                 return at, delayed
             delayed = True
-        at += params.retry_h[kind]
+        at += its.retry_h
         attempt += 1
     return NEVER, delayed
+
+
+@nb.njit(error_model="numpy")
+def arrival_h(
+    seed: int, consumer: int, gateway: int, day: int, link: float, hops: int, kind: int, params: CommunicationParams,
+    breakdown: Breakdown, dark: Dark, place: int, steady: bool,
+) -> tuple[float, bool]:  # fmt: skip
+    """`arrives_h` of a meter of a type."""
+    its = numbers_of(params, kind)
+    return arrives_h(
+        seed, consumer, gateway, day, link, hops, its, breakdown, dark.ptr, dark.from_h, dark.until_h, place, steady
+    )
 
 
 @nb.njit(cache=True, error_model="numpy")
@@ -302,7 +353,9 @@ def arrivals_h(
     place: NDArray[np.int32], out: NDArray[np.float32],
 ) -> None:  # fmt: skip
     """`arrival_h` of many meters, shape (n,) each."""
+    ptr, from_h, until_h = dark.ptr, dark.from_h, dark.until_h
     for i in range(len(ids)):
-        out[i], _ = arrival_h(
-            seed, ids[i], gateway[i], day, link[i], hops[i], kind[i], params, breakdown, dark, place[i], False
+        its = numbers_of(params, kind[i])
+        out[i], _ = arrives_h(
+            seed, ids[i], gateway[i], day, link[i], hops[i], its, breakdown, ptr, from_h, until_h, place[i], False
         )

@@ -77,19 +77,28 @@ def highest_rates(params: FailureParams) -> NDArray[np.float64]:
     return out
 
 
+@nb.njit(inline="always", error_model="numpy")
+def surely_works(
+    seed: int, consumer: int, day: int, age_years: float, frailty: float, stress: float, highest_per_year: float
+) -> bool:
+    """Does the draw of `fails_today` lie beyond what its chance can be?
+
+    ``1 - exp(-x) <= x``, and ``highest_per_year`` bounds the rate in x.
+    """
+    u = uniform(key64(seed, Stream.METER_FAILURE, consumer), day)
+    return age_years < OLDEST_YEARS - 1.0 and u >= frailty * stress * highest_per_year / YEAR_DAYS
+
+
 @nb.njit(error_model="numpy")
 def fails_today(
     seed: int, consumer: int, day: int, age_years: float, frailty: float, stress: float, kind: int,
     params: FailureParams, highest_per_year: float,
 ) -> bool:  # fmt: skip
-    """`fails_on` with the chance of `fails_within` a day, which is worked out only where the draw is near it.
-
-    ``1 - exp(-x) <= x``, and ``highest_per_year`` bounds the rate in x.
-    """
-    u = uniform(key64(seed, Stream.METER_FAILURE, consumer), day)
-    if age_years < OLDEST_YEARS - 1.0 and u >= frailty * stress * highest_per_year / YEAR_DAYS:
+    """`fails_on` with the chance of `fails_within` a day, which is worked out only where the draw is near it."""
+    if surely_works(seed, consumer, day, age_years, frailty, stress, highest_per_year):
         return False
-    return u < fails_within(age_years, age_years + 1.0 / YEAR_DAYS, frailty, stress, kind, params)
+    chance = fails_within(age_years, age_years + 1.0 / YEAR_DAYS, frailty, stress, kind, params)
+    return fails_on(seed, consumer, day, chance)
 
 
 @nb.njit(error_model="numpy")

@@ -1,4 +1,4 @@
-"""All meters of a shard as columns, and what a day does to them: clocks, failures, arrival, recorded energy.
+"""All meters of a shard as columns, how a run finds them, and what they record (`fleet_day`: the rest of a day).
 
 State of one meter (compact, `Fleet` and `FleetState`): type 1, errors 20, basic power 4, tangent 4, crystal 4, frailty
 4, theft 5, link 4, hops 1, gateway 4, thus 51 bytes of traits; installation 4, swap 4, clock 4, waiting days 2, thus 14
@@ -14,40 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.kernels import watch_compilation
-from twin.meters.clock import (
-    DAY_S,
-    TURNOVER_C,
-    ClockParams,
-    Stretches,
-    advanced,
-    battery_alive,
-    battery_life_years,
-    rate_ppm,
-    shift_zones,
-    synchronised,
-)
-from twin.meters.communication import Breakdown, CommunicationParams, Dark, arrival_h, dark_h, is_steady, never_dark
-from twin.meters.failure import (
-    YEAR_DAYS,
-    FailureParams,
-    fails_on,
-    fails_today,
-    fails_within,
-    found_until,
-    highest_rates,
-    repair_days,
-)
-from twin.meters.memory import fetched
+from twin.meters.clock import DAY_S, TURNOVER_C, ClockParams, Stretches, rate_ppm, shift_zones
+from twin.meters.communication import Breakdown, CommunicationParams, Dark, never_dark
+from twin.meters.failure import YEAR_DAYS, FailureParams, fails_within, found_until
 from twin.meters.metrology import AGEING, GAIN, LOW_LOAD, PHASE, TEMPERATURE, MetrologyParams, recorded_kwh
 from twin.meters.register import shown_wh
-from twin.streams import Stream, key64, normal
 from twin.units import WH_PER_KWH
 
 watch_compilation()
-
-
-HOUR_S = 3600.0
-YEAR_H = 24.0 * YEAR_DAYS
 
 
 class FleetParams(NamedTuple):
@@ -178,89 +152,6 @@ USED, METERED, ERROR, THEFT, UNRECORDED = range(len(LEDGER))
 
 
 @nb.njit(cache=True, error_model="numpy")
-def advance_fleet(
-    fleet: Fleet, state: FleetState, params: FleetParams, place: Places, today: DayContext, given: Given,
-    cuts: PowerCuts, out: DayOut,
-) -> None:  # fmt: skip
-    """A day passes: meters fail or are swapped, clocks drift and are set, profiles come in and are fetched."""
-    chances = rates = 0
-    highest, asked, steady = highest_rates(params.failure), (-1, -1), False
-    for i in range(len(fleet.ids)):
-        k = fleet.kind[i]
-        chance_at, rate_at = chances, rates
-        chances += given.has_chance[k]
-        rates += given.has_ppm[k]
-        out.arrival_h[i], out.fetched[i], out.lost[i] = np.inf, 0, 0
-        out.failed[i], out.clock_set[i], out.delayed[i] = False, False, False
-        if state.swap_day[i] == today.day:
-            state.installed_day[i], state.clock_s[i], state.waiting[i] = today.day, 0.0, 0
-        if state.swap_day[i] > today.day:
-            continue
-        age = (today.day - state.installed_day[i]) / YEAR_DAYS
-        if given.has_chance[k]:
-            fails = fails_on(today.seed, fleet.ids[i], today.day, given.chance[chance_at])
-        else:
-            fails = fails_today(
-                today.seed, fleet.ids[i], today.day, age, fleet.frailty[i], today.stress[place.feeder[i]], k,
-                params.failure, highest[k],
-            )  # fmt: skip
-        if fails:
-            out.failed[i] = True
-            wait = repair_days(today.seed, fleet.ids[i], today.day, k, params.failure) + today.crew_wait_days[k]
-            state.swap_day[i] = today.day + 1 + int(min(wait, 1e6))
-            continue
-        if fleet.hops[i] == 0:
-            continue
-        if given.has_ppm[k]:
-            ppm = given.ppm[rate_at]
-        else:
-            ppm = _rate_ppm(i, k, fleet, params.clock, today.square_k2[place.district[i]], age)
-        if asked != (fleet.gateway[i], k):  # neighbours share it
-            asked = (fleet.gateway[i], k)
-            steady = is_steady(
-                today.seed, place.gateway_id[fleet.gateway[i]], today.day + 1,
-                params.communication.gateway_mtbf_days[k], params.communication.gateway_mttr_h[k], today.breakdown,
-            )  # fmt: skip
-        _communicate(i, k, ppm, age, steady, fleet, state, params, place, today, cuts, out)
-
-
-@nb.njit(inline="always", error_model="numpy")
-def _rate_ppm(i: int, k: int, fleet: Fleet, clock: ClockParams, square_k2: float, age: float) -> float:
-    return rate_ppm(
-        fleet.crystal_ppm[i], clock.parabola_ppm_per_k2[k], clock.residual_frac[k], square_k2,
-        clock.ageing_ppm_per_year[k], age,
-    )  # fmt: skip
-
-
-@nb.njit(inline="always", error_model="numpy")
-def _communicate(
-    i: int, k: int, ppm: float, age: float, steady: bool, fleet: Fleet, state: FleetState, params: FleetParams,
-    place: Places, today: DayContext, cuts: PowerCuts, out: DayOut,
-) -> None:  # fmt: skip
-    clock, dt, gateway = params.clock, place.dt[i], place.gateway_id[fleet.gateway[i]]
-    off_s, alive = 0.0, True
-    if cuts.today.ptr[dt] < cuts.today.ptr[dt + 1]:
-        off_s = HOUR_S * dark_h(cuts.today, dt)
-        life = battery_life_years(today.seed, fleet.ids[i], clock.battery_years[k], clock.battery_log_sd[k])
-        years_before = max(cuts.first_day - state.installed_day[i], 0) / YEAR_DAYS
-        off_years = (cuts.off_h[dt] + cuts.usual_h[dt] * years_before) / YEAR_H
-        alive = battery_alive(age, off_years, life, clock.battery_off_years[k])
-    offset = advanced(state.clock_s[i], ppm, DAY_S, off_s, alive)
-    arrived, out.delayed[i] = arrival_h(
-        today.seed, fleet.ids[i], gateway, today.day + 1, fleet.link[i], fleet.hops[i], k, params.communication,
-        today.breakdown, cuts.tomorrow, dt, steady,
-    )  # fmt: skip
-    out.arrival_h[i] = arrived
-    got, lost, waiting = fetched(int(state.waiting[i]), int(params.depth_days[k]), np.isfinite(arrived))
-    out.fetched[i], out.lost[i], state.waiting[i] = got, lost, min(waiting, 65535)
-    if np.isfinite(arrived) and abs(offset) > clock.sync_threshold_s[k]:
-        z = normal(key64(today.seed, Stream.METER_SYNC, fleet.ids[i]), today.day)
-        offset = synchronised(offset, clock.sync_threshold_s[k], clock.sync_residual_s[k], z)
-        out.clock_set[i] = True
-    state.clock_s[i] = offset
-
-
-@nb.njit(cache=True, error_model="numpy")
 def record_energy(
     fleet: Fleet, state: FleetState, params: FleetParams, place: Places, today: DayContext, day: Stretches, days: float,
     given: Given, used_kwh: NDArray[np.float64], registers_kwh: NDArray[np.float64], ledger_kwh: NDArray[np.float64],
@@ -360,7 +251,10 @@ def settled_clocks(
         if given.has_ppm[k]:
             ppm = given.ppm[rate_at]
         else:
-            ppm = _rate_ppm(i, k, fleet, params.clock, square_k2, 0.5 * age / YEAR_DAYS)
+            ppm = rate_ppm(
+                fleet.crystal_ppm[i], params.clock.parabola_ppm_per_k2[k], params.clock.residual_frac[k], square_k2,
+                params.clock.ageing_ppm_per_year[k], 0.5 * age / YEAR_DAYS,
+            )  # fmt: skip
         drift = 1e-6 * ppm * DAY_S * age
         threshold = params.clock.sync_threshold_s[k]
         out[i] = drift - threshold * np.trunc(drift / threshold)
@@ -382,9 +276,7 @@ def settled_swaps(
             chance = given.chance[chance_at]
         else:
             chance = fails_within(age, age + 1.0 / YEAR_DAYS, fleet.frailty[i], 1.0, k, params)
-        out[i] = found_until(
-            seed, fleet.ids[i], day, chance, k, params, crew_wait_days[k], installed_day[i]
-        )
+        out[i] = found_until(seed, fleet.ids[i], day, chance, k, params, crew_wait_days[k], installed_day[i])
 
 
 def mean_square_k2(temperature_c: NDArray[np.float64]) -> NDArray[np.float64]:

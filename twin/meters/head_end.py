@@ -9,10 +9,15 @@ The order, own average first and then alike consumers, is that of Indian supply 
 
 from __future__ import annotations
 
+import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.kernels import watch_compilation
+from twin.meters.register import shown_wh
 from twin.units import WH_PER_KWH
+
+watch_compilation()
 
 LATE, MISSING, DEFECTIVE, DOOR_LOCKED, CORRECTED, MISREAD = range(6)
 FLAGS = ("late", "missing", "defective", "door_locked", "corrected", "misread")
@@ -51,16 +56,53 @@ def estimate_wh(
 
 
 def neighbours_daily_wh(
-    group: NDArray[np.int64], gained_wh: NDArray[np.int64], load_kw: NDArray[np.float64], days: int, n_groups: int
-) -> NDArray[np.float64]:
-    """Mean energy a day and kW of sanctioned load of meters that were read, shape (n_groups, n_zones). [Wh/kW]
+    is_read: NDArray[np.bool_], feeder: NDArray[np.int32], category: NDArray[np.uint8], categories: int,
+    start_kwh: NDArray[np.float64], end_kwh: NDArray[np.float64], resolution_wh: NDArray[np.float64],
+    kind: NDArray[np.uint8], sanctioned_kw: NDArray[np.float32], contract_kva: NDArray[np.float32], days: int,
+    total: NDArray[np.float64],
+) -> NDArray[np.float64]:  # fmt: skip
+    """Mean energy a day and kW of load of alike meters that were read: those of a feeder and category. [Wh/kW]
 
     Zero for groups in which nobody was read. Sums run in the meters' order.
+
+    Parameters
+    ----------
+    is_read, feeder, category, kind, sanctioned_kw, contract_kva : array, shape (n,)
+        The load is sanctioned load, or contract demand where that is more.
+    categories : int
+        Group g is ``feeder * categories + category``.
+    start_kwh, end_kwh : array, shape (n, n_zones)
+        Registers, with their residual, at the window's start and end. [kWh]
+    resolution_wh : array, shape (n_types,)
+        Last digit by ``kind``. [Wh]
+    days : int
+        Of the window.
+    total : array, shape (n_groups, n_zones)
+        Zeros; holds the answer. [Wh/kW]
     """
-    kw = np.bincount(group, weights=load_kw, minlength=n_groups)
-    columns = [np.bincount(group, weights=column, minlength=n_groups) for column in gained_wh.T]
-    total = np.stack(columns, axis=1)
-    return np.divide(total, days * kw[:, None], out=np.zeros_like(total), where=kw[:, None] > 0.0)
+    load_kw = np.zeros(len(total))
+    _add_gains(
+        is_read, feeder, category, categories, start_kwh, end_kwh, resolution_wh, kind, sanctioned_kw, contract_kva,
+        total, load_kw,
+    )  # fmt: skip
+    return np.divide(total, days * load_kw[:, None], out=np.zeros_like(total), where=load_kw[:, None] > 0.0)
+
+
+@nb.njit(cache=True, error_model="numpy")
+def _add_gains(
+    is_read: NDArray[np.bool_], feeder: NDArray[np.int32], category: NDArray[np.uint8], categories: int,
+    start_kwh: NDArray[np.float64], end_kwh: NDArray[np.float64], resolution_wh: NDArray[np.float64],
+    kind: NDArray[np.uint8], sanctioned_kw: NDArray[np.float32], contract_kva: NDArray[np.float32],
+    total: NDArray[np.float64], load_kw: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """What displays gained, and loads, by group: no array for all meters is made on the way."""
+    for i in range(len(is_read)):
+        if not is_read[i]:
+            continue
+        group, resolution = np.int64(feeder[i]) * categories + category[i], resolution_wh[kind[i]]
+        load_kw[group] += max(np.float64(sanctioned_kw[i]), np.float64(contract_kva[i]))
+        for z in range(total.shape[1]):
+            total[group, z] += shown_wh(end_kwh[i, z], resolution) - shown_wh(start_kwh[i, z], resolution)
 
 
 def misread_wh(

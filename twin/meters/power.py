@@ -19,15 +19,17 @@ from twin.meters.communication import (
     Breakdown,
     CommunicationParams,
     Dark,
+    TypeNumbers,
     gateway_up,
     is_steady,
-    join_min,
+    joins_h,
     minute_of,
+    numbers_of,
     one_shot,
 )
 from twin.meters.fleet import DayContext, Fleet, FleetState, Places
 from twin.meters.gasp import GaspParams, arrives, delivery
-from twin.streams import Stream, key64, normal, uniform
+from twin.streams import Stream, key64, uniform
 
 watch_compilation()
 
@@ -90,12 +92,9 @@ def count_power(
     dts, feeder, gateway_id, swap_day = place.dt, place.feeder, place.gateway_id, state.swap_day
     dark_ptr, from_h, until_h = dark.ptr, dark.from_h, dark.until_h
     first_slot, slot_gateway, total = meters.ptr, meters.gateway, meters.total
-    sends, mtbf_days, mttr_h = params.sends, params.gateway_mtbf_days, params.gateway_mttr_h
-    cold_min, hop_min, log_sd = params.join_median_min, params.join_hop_min, params.join_log_sd
-    warm_min, warm_h = params.join_warm_median_min, params.join_warm_h
     hold, frame_s, repeats, window_s = gasp.hold, gasp.frame_s, gasp.sends, gasp.window_s
     seed, day, breakdown = today.seed, today.day, today.breakdown
-    asked, steady = (-1, -1), False
+    its, last, asked, steady = numbers_of(params, 0), 0, (-1, -1), False
     for i in range(len(ids)):
         if hops[i] == 0 or swap_day[i] > day:
             continue
@@ -104,10 +103,12 @@ def count_power(
         if dark_ptr[dt] == dark_ptr[dt + 1]:
             continue
         k, g, own = kind[i], gateway[i], ids[i]
-        link, named = one_shot(links[i], hops[i], sends[k]), gateway_id[g]
+        if k != last:
+            its, last = numbers_of(params, k), k
+        link, named = one_shot(links[i], hops[i], its.sends), gateway_id[g]
         if asked != (g, k):  # neighbours share it
             asked = (g, k)
-            steady = is_steady(seed, named, day, mtbf_days[k], mttr_h[k], breakdown)
+            steady = is_steady(seed, named, day, its.gateway_mtbf_days, its.gateway_mttr_h, breakdown)
         slot = first_slot[dt]
         while slot_gateway[slot] != g:
             slot += 1
@@ -118,7 +119,7 @@ def count_power(
                 row[FAILURES] += 1
                 if window_s[k] > 0.0:
                     row[SENT] += 1
-                    if steady or _is_up(seed, named, day, from_h[j], mtbf_days[k], mttr_h[k], breakdown):
+                    if _is_up(seed, named, day, from_h[j], steady, its, breakdown):
                         n = at_once[ptr[j] + slot - first_slot[dt]]
                         powered = 1.0 - n / total[g]
                         chance = delivery(hold[k], frame_s[k], repeats[k], window_s[k], n, powered, hops[i])
@@ -126,18 +127,17 @@ def count_power(
             if 0.0 <= until_h[j] < DAY_H:
                 row[RESTORED] += 1
                 minute = minute_of(day, until_h[j])
-                z = normal(key64(seed, Stream.METER_JOIN, own), minute)
-                median = warm_min[k] if until_h[j] - from_h[j] <= warm_h[k] else cold_min[k]
-                joined = until_h[j] + join_min(hops[i], median, hop_min[k], log_sd[k], z) / 60.0
+                joined = joins_h(seed, own, day, from_h[j], until_h[j], hops[i], its)
                 row[JOINING_H] += joined - until_h[j]
                 if uniform(key64(seed, Stream.METER_BREATH, own), minute) < link:
-                    is_up = steady and joined < DAY_H
-                    row[BREATHS] += is_up or _is_up(seed, named, day, joined, mtbf_days[k], mttr_h[k], breakdown)
+                    row[BREATHS] += _is_up(seed, named, day, joined, steady, its, breakdown)
         row[DARK_H] += off_h
 
 
-@nb.njit(error_model="numpy")
+@nb.njit(inline="always", error_model="numpy")
 def _is_up(
-    seed: int, gateway: int, day: int, hour: float, mtbf_days: float, mttr_h: float, breakdown: Breakdown
+    seed: int, gateway: int, day: int, hour: float, steady: bool, its: TypeNumbers, breakdown: Breakdown
 ) -> bool:
-    return gateway_up(seed, gateway, DAY_H * day + hour, mtbf_days, mttr_h, breakdown)
+    if steady and hour < DAY_H:
+        return True
+    return gateway_up(seed, gateway, DAY_H * day + hour, its.gateway_mtbf_days, its.gateway_mttr_h, breakdown)

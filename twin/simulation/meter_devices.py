@@ -30,12 +30,12 @@ from twin.meters.fleet import (
     Fleet,
     FleetParams,
     FleetState,
-    advance_fleet,
     mean_square_k2,
     record_energy,
     settled_clocks,
     settled_swaps,
 )
+from twin.meters.fleet_day import advance_fleet
 from twin.meters.metrology import MetrologyParams, class_points, draw_errors
 from twin.meters.reads import CHECKS, READS, Validation, count_reads, take_reads
 from twin.meters.theft import KINDS, TheftParams, draw_theft, log_signs
@@ -131,10 +131,10 @@ class MeterDevices:
         """Names of some meters' gateways, shape (k,)."""
         return self.place.gateway_id[self.fleet.gateway[rows]]
 
-    def load_kw(self) -> NDArray[np.float64]:
-        """Sanctioned load, or contract demand where that is more. Shape (n,). [kW]"""
+    def load_kw(self, rows: NDArray[np.int64] | slice = slice(None)) -> NDArray[np.float64]:
+        """Sanctioned load of some meters, or contract demand where that is more. Shape (k,). [kW]"""
         consumers = self.population.consumers
-        return np.maximum(consumers.sanctioned_kw.astype(np.float64), consumers.contract_kva)
+        return np.maximum(consumers.sanctioned_kw[rows].astype(np.float64), consumers.contract_kva[rows])
 
     @property
     def bytes_per_meter(self) -> float:

@@ -100,12 +100,17 @@ class Estimates:
         """Rows, and energy billed too much by arm, row and zone. [Wh]"""
         self.closed: Closed | None = None
 
-    def _groups(self) -> tuple[NDArray[np.int64], int]:
-        """Whose neighbours each consumer is: those of its feeder and category. Shape (n,), and how many groups."""
-        devices, category = self.devices, self.devices.population.consumers.category
-        categories = int(category.max(initial=0)) + 1
-        group = devices.place.feeder.astype(np.int64) * categories + category
-        return group, (len(devices.population.feeders) + 1) * categories
+    def _categories(self) -> int:
+        return int(self.devices.population.consumers.category.max(initial=0)) + 1
+
+    def _groups(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Whose neighbours some consumers are: those of their feeder and category. Shape (k,)."""
+        group = self.devices.place.feeder[rows].astype(np.int64) * self._categories()
+        return group + self.devices.population.consumers.category[rows]
+
+    def _resolution_wh(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Last digit of some meters' registers, shape (k,). [Wh]"""
+        return self.devices.params.resolution_wh[self.devices.fleet.kind[rows]].astype(np.int64)
 
     def columns(self) -> list[NDArray[np.generic]]:
         """Everything that is held."""
@@ -134,39 +139,48 @@ class Estimates:
         """
         flag_of = self._flags(window, month)
         rows = np.flatnonzero(flag_of >= 0)
-        flag, resolution = flag_of[rows], self.devices.resolution_wh
-        start_wh = register_wh(start_kwh[0], resolution)
-        since = np.full(self.shape[1], window.first - 1, np.int64)
-        since[self.unread.rows] = np.maximum(self.unread.since, window.first - 1)
-        days_read = since[rows] - (window.first - 1)
+        flag, resolution, devices = flag_of[rows].astype(np.int64), self._resolution_wh(rows), self.devices
+        start_wh = register_wh(start_kwh[0, rows], resolution)
+        since = np.full(len(rows), window.first - 1, np.int64)
+        since[np.searchsorted(rows, self.unread.rows)] = np.maximum(self.unread.since, window.first - 1)
+        days_read, days_missing = since - (window.first - 1), window.last - since
         estimated = np.isin(flag, (MISSING, DEFECTIVE, DOOR_LOCKED))
         shown, billed, carry = (np.zeros((self.shape[0], len(rows), self.shape[2]), np.int64) for _ in range(3))
-        carried, load_kw, (group, n_groups) = self._carried(rows), self.devices.load_kw(), self._groups()
+        carried, load_kw, group = self._carried(rows), devices.load_kw(rows), self._groups(rows)
         wrong = np.flatnonzero(flag == MISREAD)
-        ids = self.devices.fleet.ids[rows[wrong]]
-        drawn = uniforms(self.devices.seed, Stream.METER_READ, ids, WRONG_DIGIT - month)
+        drawn = uniforms(devices.seed, Stream.METER_READ, devices.fleet.ids[rows[wrong]], WRONG_DIGIT - month)
         for arm in range(self.shape[0]):
-            end_wh = register_wh(registers[arm], resolution)
-            good = np.flatnonzero(flag_of < 0)
-            peers = neighbours_daily_wh(group[good], (end_wh - start_wh)[good], load_kw[good], window.days, n_groups)
+            peers = self._neighbours_daily_wh(flag_of < 0, registers[arm], start_kwh[0], window.days)
             guess = estimate_wh(
-                start_wh[rows], self._last_read_wh(arm, rows), days_read, window.last - since[rows],
-                load_kw[rows], peers[group[rows]], resolution[rows],
-            )  # fmt: skip
-            shown[arm] = end_wh[rows]
+                start_wh, self._last_read_wh(arm, rows), days_read, days_missing, load_kw, peers[group], resolution
+            )
+            shown[arm] = register_wh(registers[arm, rows], resolution)
             taken = np.where(estimated[:, None], guess, shown[arm])
-            taken[wrong] = misread_wh(start_wh[rows[wrong]], shown[arm, wrong], drawn, resolution[rows[wrong]])
+            taken[wrong] = misread_wh(start_wh[wrong], shown[arm, wrong], drawn, resolution[wrong])
             final = np.where((flag == DEFECTIVE)[:, None], guess, shown[arm])
             billed[arm], carry[arm] = settle_wh(taken, final, carried[arm])
         rule = np.where(estimated, np.where(days_read > 0, OWN_AVERAGE, NEIGHBOURS), NONE)
-        missing = np.where(np.isin(flag, (CORRECTED, MISREAD)), 0, window.last - since[rows])
-        self.closed = Closed(rows, flag, rule, missing, start_wh[rows], shown, billed, carry)
+        missing = np.where(np.isin(flag, (CORRECTED, MISREAD)), 0, days_missing)
+        self.closed = Closed(rows, flag, rule, missing, start_wh, shown, billed, carry)
 
-    def _flags(self, window: Window, month: int) -> NDArray[np.int64]:
+    def _neighbours_daily_wh(
+        self, is_read: NDArray[np.bool_], end_kwh: NDArray[np.float64], start_kwh: NDArray[np.float64], days: int
+    ) -> NDArray[np.float64]:
+        """`neighbours_daily_wh` of the shard's meters by group."""
+        devices, consumers = self.devices, self.devices.population.consumers
+        categories = self._categories()
+        shape = ((len(devices.population.feeders) + 1) * categories, self.shape[2])
+        return neighbours_daily_wh(
+            is_read, devices.place.feeder, consumers.category, categories, start_kwh, end_kwh,
+            devices.params.resolution_wh, devices.fleet.kind, consumers.sanctioned_kw, consumers.contract_kva, days,
+            np.zeros(shape),
+        )  # fmt: skip
+
+    def _flags(self, window: Window, month: int) -> NDArray[np.int8]:
         """Position in `FLAGS` of each meter, -1 where its last read was in time. Shape (n,)."""
         fleet, state, unread = self.devices.fleet, self.devices.state, self.unread.rows
         spec = read_yaml("meter_fleet")
-        flag = np.full(len(fleet.ids), -1, np.int64)
+        flag = np.full(len(fleet.ids), -1, np.int8)
         flag[self.carried[0]] = CORRECTED
         legacy = np.flatnonzero((fleet.hops == 0) & (state.swap_day <= window.last))
         locked = uniforms(self.devices.seed, Stream.METER_READ, fleet.ids[legacy], MANUAL_READ - month)
@@ -200,9 +214,9 @@ class Estimates:
 
     def _last_read_wh(self, arm: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """What registers showed at the last read of those that are held; zero for others. Shape (k, n_zones). [Wh]"""
-        out, resolution = np.zeros((len(rows), self.shape[2]), np.int64), self.devices.resolution_wh
+        out, resolution = np.zeros((len(rows), self.shape[2]), np.int64), self._resolution_wh(rows)
         _, at, of = np.intersect1d(rows, self.unread.rows, assume_unique=True, return_indices=True)
-        out[at] = register_wh(self.unread.kwh[arm, of], resolution[rows[at]])
+        out[at] = register_wh(self.unread.kwh[arm, of], resolution[at])
         return out
 
     def _carried(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:

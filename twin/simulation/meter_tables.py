@@ -5,7 +5,8 @@ type, ``meter_events`` what meters log and what befalls them, ``meter_days`` the
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,36 +55,42 @@ def meter_files(
     records = []
     for arm in range(len(day.arms)):
         case = world.plan.case(arm, world.replicate)
-        used = block.arms[arm].consumer_kwh[watched].sum(axis=1)
-        tables = {
-            "meter_balance": balance_rows(case, arm, meters.devices, day),
-            "meter_reads": read_rows(case, arm, meters.devices, day),
-            "meter_events": event_rows(case, arm, meters.devices, day, block.limits, watched, meters.wallets),
-            "meter_days": day_rows(case, arm, meters.devices, day, watched, used, meters.display_kwh(arm, watched)),
-            "dt_meters": meters.devices.dt_meters.rows(
-                case,
-                np.datetime64(day.date, "D"),
-                meters.devices.context(day.date),
-                meters.devices.first_day,
-                block.arms[arm].dt_day[SENT].astype(np.float64),
-                day.arms[arm].mapped,
-            ),
-        }
-        sent = block.arms[arm].quantities[Q.P].sum(axis=1) * HOURS / world.plan.steps
-        tables["feeder_meters"] = feeder_rows(case, arm, meters.devices, day, sent)
-        if meters.devices.commands is not None and day.commands is not None:
-            tables["commands"] = meters.devices.commands.table(case, arm, day.commands)
-        if meters.devices.limits is not None and block.limits is not None:
-            tables["load_limits"] = meters.devices.limits.table(case, arm, block.limits)
-        if meters.devices.outages is not None and day.power is not None:
-            tables["meter_power"] = meters.devices.outages.table(case, day.power)
-        if meters.wallets is not None:
-            tables |= wallet_tables(case, arm, meters.wallets, block.date, watched)
-        for table, rows in tables.items():
-            if table in shared.wanted and rows.num_rows:
+        for table, rows in _tables(case, arm, meters, meters.devices, block, day, watched):
+            if table in shared.wanted and (made := rows()).num_rows:
                 path = f"tables/{table}/case={case}/{name}.parquet"
-                records.append(shared.storage.write_table(path, table, rows))
+                records.append(shared.storage.write_table(path, table, made))
     return records
+
+
+def _tables(
+    case: int, arm: int, meters: MeterState, devices: MeterDevices, block: BlockState, day: DeviceDay,
+    watched: NDArray[np.int64],
+) -> Iterator[tuple[str, Callable[[], pa.Table]]]:  # fmt: skip
+    """Tables of a day of one arm, each with what makes its rows if they are wanted."""
+    result, used = block.arms[arm], block.arms[arm].consumer_kwh[watched].sum(axis=1)
+    today, date = devices.context(day.date), np.datetime64(day.date, "D")
+    sent_kwh = result.dt_day[SENT].astype(np.float64)
+    head_kwh = result.quantities[Q.P].sum(axis=1) * HOURS / result.quantities.shape[2]
+    yield "meter_balance", lambda: balance_rows(case, arm, devices, day)
+    yield "meter_reads", lambda: read_rows(case, arm, devices, day)
+    yield "meter_events", lambda: event_rows(case, arm, devices, day, block.limits, watched, meters.wallets)
+    yield "meter_days", lambda: day_rows(case, arm, devices, day, watched, used, meters.display_kwh(arm, watched))
+    mapped = day.arms[arm].mapped
+    yield "dt_meters", lambda: devices.dt_meters.rows(case, date, today, devices.first_day, sent_kwh, mapped)
+    yield "feeder_meters", lambda: feeder_rows(case, arm, devices, day, head_kwh)
+    if (commands := devices.commands) is not None and (sent := day.commands) is not None:
+        yield "commands", lambda: commands.table(case, arm, sent)
+    if (limits := devices.limits) is not None and (limited := block.limits) is not None:
+        yield "load_limits", lambda: limits.table(case, arm, limited)
+    if (outages := devices.outages) is not None and (power := day.power) is not None:
+        yield "meter_power", lambda: outages.table(case, power)
+    if meters.wallets is not None:
+        for table, rows in wallet_tables(case, arm, meters.wallets, block.date, watched).items():
+            yield table, partial(_same, rows)
+
+
+def _same(rows: pa.Table) -> pa.Table:
+    return rows
 
 
 def estimate_files(
