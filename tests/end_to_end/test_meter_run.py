@@ -13,7 +13,10 @@ DEVICES = ("meters.devices=true", "time.start=2026-06-30", "time.days=2", "outpu
 LIGHT = ("grid.resolve.fraction=0.002", UNFITTED)
 COMMANDS = (
     "meters.commands=[{command: disconnect, day: 2026-07-01, hour: 11.0, share: 0.1, queue_min: 30},"
-    " {command: ping, day: 2026-06-30, hour: 3.0, share: 0.1}]",
+    " {command: ping, day: 2026-06-30, hour: 3.0, share: 0.1},"
+    " {command: firmware, day: 2026-06-30, hour: 2.0, share: 0.05, version: v2, bricks: 0.2},"
+    " {command: load_limit, day: 2026-07-01, hour: 18.0, multiple: 0.5, categories: [ds2], firmware: v2},"
+    " {command: lift_limit, day: 2026-07-01, hour: 22.0}]",
 )
 """On the first day truth is that of a run without devices; on the second switches open."""
 
@@ -99,7 +102,7 @@ def test_estimates_say_why_and_how(runs):
 
 def test_commands_are_told_with_their_events(runs):
     rows = runs["one"].table("commands", where='"case" = 0').to_pandas()
-    assert set(rows.command) == {"disconnect", "ping"}
+    assert set(rows.command) == {"disconnect", "ping", "firmware", "load_limit", "lift_limit"}
     assert (rows.result == "executed").mean() > 0.8
     events = runs["one"].table("meter_events", where='"case" = 0 AND code = 301').to_pandas()
     opened = rows[(rows.command == "disconnect") & (rows.result == "executed")]
@@ -128,6 +131,22 @@ def test_an_open_switch_stops_demand_and_is_counted_as_not_served(runs):
         assert 0.85 < missing < 1.0, "below nominal voltage less is drawn, and voltage rises for those who stay"
 
 
+def test_firmware_is_counted_and_limits_reach_those_who_have_it(runs):
+    rows = runs["one"].table("commands", where='"case" = 0').to_pandas()
+    taken = set(rows[(rows.command == "firmware") & rows.result.isin(["executed", "bricked"])].consumer_id)
+    limited = rows[(rows.command == "load_limit")]
+    assert len(limited) > 20
+    assert set(limited.consumer_id) <= taken
+    assert 0.1 < (rows[rows.command == "firmware"].result == "bricked").mean() < 0.3
+    versions = runs["one"].table("meter_firmware", where='"case" = 0').to_pandas()
+    by_day = versions[versions.version == "v2"].groupby("date")[["meters", "working"]].sum()
+    assert by_day.meters.is_monotonic_increasing
+    assert np.all(by_day.working < 0.95 * by_day.meters)
+    cut = runs["one"].table("load_limits", where='"case" = 0').to_pandas()
+    assert 0 < len(cut) <= len(limited)
+    assert set(cut.consumer_id) <= set(limited.consumer_id)
+
+
 def test_readings_show_recorded_energy_beside_the_truth(runs):
     rows = runs["one"].table("readings").to_pandas()
     by_consumer = rows.groupby(["case", "consumer_id"])[["used_kwh", "metered_kwh"]].sum()
@@ -150,6 +169,8 @@ def test_the_cut_into_shards_changes_nothing(runs):
         "feeder_meters",
         "estimates",
         "commands",
+        "meter_firmware",
+        "load_limits",
     ):
         assert table in runs["one"].digests()
 

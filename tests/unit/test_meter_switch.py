@@ -3,11 +3,23 @@
 import numpy as np
 import pytest
 
-from tests.meter_cases import IDS, near_share
+from tests.meter_cases import IDS, near_mean, near_share
 from twin.meters.datasheets import catalogue
-from twin.meters.firmware import NEVER, FirmwareParams, campaign_days, executed_s, transfer_s
+from twin.meters.firmware import NEVER, FirmwareParams, campaign_days, transfer_s, transfers_s
 from twin.meters.gasp import GaspParams, arrives, delivery
-from twin.meters.load_limit import BEGINS, ENDS, LoadLimitParams, above_limit, cut_load, idle, limit_load, room
+from twin.meters.load_limit import (
+    BEGINS,
+    ENDS,
+    LOCKED,
+    LimitChanges,
+    LoadLimitParams,
+    above_limit,
+    cut_load,
+    idle,
+    limit_load,
+    no_changes,
+    room,
+)
 from twin.meters.relay import (
     CLOSED,
     HEALTHY,
@@ -103,11 +115,12 @@ def test_meters_without_a_switch_ignore_commands():
     assert state.position[0] == CLOSED
 
 
-def limited(demand, limit=2.0, step_s=30.0, state=None, kind=KIND):
+def limited(demand, limit=2.0, step_s=30.0, state=None, kind=KIND, changes=None):
     demand = np.atleast_2d(np.asarray(demand, np.float32))
     n, state = len(demand), idle(len(demand)) if state is None else state
     day = room(*demand.shape)
-    limit_load(demand, np.arange(n), np.full(n, limit), np.full(n, kind, np.uint8), step_s, LIMIT, state, day)
+    timers = np.full(n, kind)
+    limit_load(demand, np.arange(n), np.full(n, limit), timers, step_s, LIMIT, changes or no_changes(n), state, day)
     served = demand.copy()
     cut_load(served, np.arange(n), day.open_share)
     return served, day.opened, state, day
@@ -142,6 +155,53 @@ def second_by_second(above, params):
             open_for = params["lockout_s"] if locked else params["retry_s"]
             tries = 0 if locked else tries
     return np.array(is_open), opened
+
+
+def test_a_new_limit_closes_the_switch_and_counts_from_its_step():
+    """Three sorts of meters under a steady 3 kW: limited from the 20th step on, until it, and raised."""
+    step_s, steps, at = 900.0, 40, 20
+    free, low = np.inf, 2.0
+    changes = LimitChanges(np.arange(4), np.full(3, at), np.array([low, free, 4.0]), np.full(3, KIND))
+    demand, start = np.full((3, steps), 3.0, np.float32), np.array([free, low, low])
+    state, day = idle(3), room(3, steps)
+    limit_load(demand, np.arange(3), start, np.full(3, KIND), step_s, LIMIT, changes, state, day)
+    all_day = limited(np.full((1, steps), 3.0), low, step_s)[3].open_share[0]
+    assert not day.open_share[0, :at].any()
+    assert np.array_equal(day.open_share[0, at:], all_day[: steps - at]), "as if the day began with it"
+    assert np.array_equal(day.open_share[1, :at], all_day[:at])
+    assert not day.open_share[1:, at:].any()
+    assert list(day.episode[1, :at]).count(BEGINS) == 1
+    assert list(day.episode[1, at:]).count(ENDS) == 1, "half an hour of calm ends it"
+    assert state.mode[1] == 0
+    late = LimitChanges(np.array([0, 1]), np.array([steps]), np.array([low]), np.array([KIND]))
+    end, quiet = idle(1), room(1, steps)
+    end.mode[:], end.above_s[:] = LOCKED, LIMIT.lockout_s[KIND] - 1.0
+    limit_load(demand[:1], np.arange(1), start[:1], np.full(1, KIND), step_s, LIMIT, late, end, quiet)
+    assert quiet.open_share[0, 0] == pytest.approx(1.0 / step_s)
+    assert not quiet.open_share[0, 1:].any(), "rounded to midnight it holds tomorrow"
+
+
+def test_a_day_with_a_new_limit_is_two_parts_of_a_day_with_a_closed_switch_between():
+    rng = np.random.default_rng(8)
+    n, steps = 40, 48
+    demand = rng.choice([1.0, 2.5, 5.0], size=(n, steps)).astype(np.float32)
+    at, low, high = rng.integers(0, steps + 1, n), np.full(n, 2.0), rng.choice([1.5, 4.0, np.inf], n)
+    timers = np.full(n, KIND)
+    both, day = idle(n), room(n, steps)
+    changes = LimitChanges(np.arange(n + 1), at, high, timers)
+    limit_load(demand, np.arange(n), low, timers, 900.0, LIMIT, changes, both, day)
+    for i in range(n):
+        state, row = idle(1), np.arange(1)
+        parts = [room(1, int(at[i])), room(1, steps - int(at[i]))]
+        for part, limit, kw in zip(parts, (low, high), np.split(demand[i : i + 1], [at[i]], axis=1), strict=True):
+            wanted = np.ascontiguousarray(kw)
+            limit_load(wanted, row, limit[i : i + 1], timers[:1], 900.0, LIMIT, no_changes(1), state, part)
+            if part is parts[0]:
+                state.mode[0], state.tries[0], state.above_s[0] = 0, 0, 0.0
+        assert np.array_equal(day.open_share[i], np.hstack([part.open_share[0] for part in parts]))
+        assert day.opened[i] == sum(part.opened[0] for part in parts)
+        assert [column[i] for column in both] == [column[0] for column in state]
+    assert day.opened.sum() > 100
 
 
 def test_steps_of_a_quarter_hour_are_exactly_the_sum_of_their_seconds():
@@ -234,11 +294,14 @@ def test_an_image_takes_a_quarter_of_an_hour():
     assert transfer_s(300.0, 200.0, 0.6, 0.25) == pytest.approx(225.0)
 
 
-def test_without_jitter_a_queue_is_a_ramp_and_jitter_flattens_it():
-    n, rate = 100_000, 5000.0
-    step = executed_s(3, IDS[:n], 1, rate, 0.0)
-    assert np.allclose(step, (np.arange(n) + 1) / rate)
-    spread = executed_s(3, IDS[:n], 1, rate, 300.0)
-    steepest = [np.histogram(t, bins=np.arange(0.0, 325.0, 1.0))[0].max() for t in (step, spread)]
-    assert steepest[0] >= 10 * steepest[1], "300 s of jitter lower the steepest change at least tenfold"
-    assert spread.max() <= n / rate + 300.0
+def test_later_tries_send_only_the_blocks_that_are_missing():
+    params, failures = catalogue().params(FirmwareParams, "firmware"), (np.arange(len(IDS)) % 2).astype(np.int32)
+    sent = transfers_s(3, IDS, np.full(len(IDS), KIND, np.uint8), 1, failures, params)
+    whole = transfer_s(params.image_kb[KIND], params.block_bytes[KIND], params.block_s[KIND], 1.0)
+    assert set(sent[failures == 0]) == {whole}
+    later = sent[failures == 1]
+    assert later.max() <= whole
+    blocks = later / params.block_s[KIND]
+    assert np.allclose(blocks, np.rint(blocks)), "whole blocks"
+    half_a_block = 0.5 * params.block_s[KIND]
+    assert near_mean(later - half_a_block, 0.5 * whole, whole / np.sqrt(12))

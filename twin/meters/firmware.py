@@ -1,8 +1,7 @@
-"""Firmware campaigns and the command queue in front of all meters (models M3 and M12).
+"""Firmware campaigns (models M3 and M12): who takes an image when, who has which version, whom a bad one breaks.
 
 A meter takes a new image on the first day on which its transfer succeeds, geometric with ``daily_success``, or never.
-A fault or a stolen key strikes whole groups: maker, version, batch. Commands leave a head-end at a rate and wait a
-random time in the meter, which is what spreads a mass disconnection (AMI facts, section 8).
+A fault strikes a whole version: some of the meters that take it die at once (AMI facts, sections 3 and 8).
 """
 
 from __future__ import annotations
@@ -14,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.kernels import watch_compilation
+from twin.meters.failure import FailureParams, repair_days
 from twin.streams import Stream, key64, uniform
 
 watch_compilation()
 
 BYTES_PER_KB = 1000.0
+_OLDER, _BRICKED, _MISSING = -1, -2, -3
+"""Draws below the days' own, which count up from 0; the last two go down by two from campaign to campaign."""
 NEVER = np.iinfo(np.int32).max
 NEW_FIRMWARE = 157
 """IS 15959 event: new firmware active."""
@@ -32,6 +34,8 @@ class FirmwareParams(NamedTuple):
     block_s: NDArray[np.float64]
     daily_success: NDArray[np.float64]
     never_share: NDArray[np.float64]
+    older_share: NDArray[np.float64]
+    """Meters on an older version than the current one when a run begins."""
 
 
 @nb.njit(error_model="numpy")
@@ -66,21 +70,55 @@ def campaign_days(
 
 
 @nb.njit(cache=True, error_model="numpy")
-def _executed(
-    seed: int, ids: NDArray[np.int64], campaign: int, rate: float, jitter_s: float, out: NDArray[np.float64]
-) -> None:
-    for place in range(len(ids)):
-        key = key64(seed, Stream.METER_FIRMWARE, ids[place])
-        out[place] = (place + 1) / rate + jitter_s * uniform(key, -1 - campaign)
+def _transfers(
+    seed: int, ids: NDArray[np.int64], kind: NDArray[np.uint8], campaign: int, failures: NDArray[np.int32],
+    params: FirmwareParams, out: NDArray[np.float64],
+) -> None:  # fmt: skip
+    for i in range(len(ids)):
+        k, missing = kind[i], 1.0
+        if failures[i] > 0:
+            missing = uniform(key64(seed, Stream.METER_FIRMWARE, ids[i]), _MISSING - 2 * campaign)
+        out[i] = 0.0
+        if params.block_bytes[k] > 0.0:
+            out[i] = transfer_s(params.image_kb[k], params.block_bytes[k], params.block_s[k], missing)
 
 
-def executed_s(
-    seed: int, ids: NDArray[np.int64], campaign: int, commands_per_s: float, jitter_s: float
-) -> NDArray[np.float64]:
-    """When each command of a queue is carried out, counted from its start. Shape (n,). [s]
+def transfers_s(
+    seed: int, ids: NDArray[np.int64], kind: NDArray[np.uint8], campaign: int, failures: NDArray[np.int32],
+    params: FirmwareParams,
+) -> NDArray[np.float64]:  # fmt: skip
+    """How long the try that succeeds sends blocks, shape (n,). [s]
 
-    ``t = place / rate + U(0, jitter)``: the head-end sends one after another, each meter waits a random time.
+    The first try (no ``failures``) sends all of them; a later one goes on where those before broke off, which is
+    anywhere in the image, all places alike (assumed).
     """
     out = np.empty(len(ids))
-    _executed(np.uint64(seed), ids, campaign, commands_per_s, jitter_s, out)
+    _transfers(np.uint64(seed), ids, kind, campaign, failures, params, out)
     return out
+
+
+@nb.njit(cache=True, error_model="numpy")
+def draw_older(
+    seed: int, ids: NDArray[np.int64], kind: NDArray[np.uint8], params: FirmwareParams, out: NDArray[np.bool_]
+) -> None:
+    """Which meters have an older version when a run begins, shape (n,)."""
+    for i in range(len(ids)):
+        out[i] = uniform(key64(seed, Stream.METER_FIRMWARE, ids[i]), _OLDER) < params.older_share[kind[i]]
+
+
+@nb.njit(cache=True, error_model="numpy")
+def draw_bricked(seed: int, ids: NDArray[np.int64], campaign: int, share: float, out: NDArray[np.bool_]) -> None:
+    """Which meters would fail with the image of a campaign, shape (n,)."""
+    for i in range(len(ids)):
+        out[i] = uniform(key64(seed, Stream.METER_FIRMWARE, ids[i]), _BRICKED - 2 * campaign) < share
+
+
+@nb.njit(cache=True, error_model="numpy")
+def brick(
+    seed: int, ids: NDArray[np.int64], kind: NDArray[np.uint8], rows: NDArray[np.int64], day: int,
+    params: FailureParams, crew_wait_days: NDArray[np.float64], swap_day: NDArray[np.int32],
+) -> None:  # fmt: skip
+    """Some meters (``rows``) fail within a day and wait for a swap, as after any other failure."""
+    for row in rows:
+        wait = repair_days(seed, ids[row], day, kind[row], params) + crew_wait_days[kind[row]]
+        swap_day[row] = day + 1 + int(min(wait, 1e6))

@@ -24,10 +24,12 @@ NONE, BEGINS, ENDS = 0, 1, 2
 """What becomes of an episode of overload within a step."""
 OVERLOAD, OVERLOAD_ENDED = 215, 216
 """IS 15959 events."""
+LIMIT_SET, LIMIT_DISABLED = 158, 160
+"""IS 15959 events of commands that set a load limit and lift it."""
 
 
 class LoadLimitParams(NamedTuple):
-    """Datasheet numbers, shape (n_types,); all zero where a type limits nothing."""
+    """Datasheet numbers, shape (n_types,) for each setting in force; all zero where a type limits nothing."""
 
     persistence_s: NDArray[np.float64]
     retry_s: NDArray[np.float64]
@@ -62,6 +64,22 @@ class LimiterDay(NamedTuple):
     """When, from the step's start. [s]"""
 
 
+class LimitChanges(NamedTuple):
+    """Limits that meters get within a day, by meter and in time order: those of meter i in [ptr[i], ptr[i + 1])."""
+
+    ptr: NDArray[np.int64]
+    step: NDArray[np.int64]
+    """From whose start it holds."""
+    limit_kw: NDArray[np.float64]
+    timers: NDArray[np.int64]
+
+
+def no_changes(n: int) -> LimitChanges:
+    """The limits hold all day."""
+    none = np.zeros(0, np.int64)
+    return LimitChanges(np.zeros(n + 1, np.int64), none, np.zeros(0), none)
+
+
 def idle(n: int) -> LimiterState:
     """Meters whose load is far from any limit."""
     mode, tries, overloaded = np.zeros((3, n), np.uint8)
@@ -90,10 +108,12 @@ def above_limit(kw: NDArray[np.float32], steps: int, limit_kw: NDArray[np.float6
 
 @nb.njit(cache=True, error_model="numpy")
 def limit_load(
-    kw: NDArray[np.float32], rows: NDArray[np.int64], limit_kw: NDArray[np.float64], kind: NDArray[np.uint8],
-    step_s: float, params: LoadLimitParams, state: LimiterState, day: LimiterDay,
+    kw: NDArray[np.float32], rows: NDArray[np.int64], limit_kw: NDArray[np.float64], timers: NDArray[np.int64],
+    step_s: float, params: LoadLimitParams, changes: LimitChanges, state: LimiterState, day: LimiterDay,
 ) -> None:  # fmt: skip
     """Settle some meters through a day's steps, in time order.
+
+    With a new limit a switch that its old one has opened closes, and the attempts are forgotten.
 
     Parameters
     ----------
@@ -101,16 +121,22 @@ def limit_load(
         Wanted by everybody. [kW]
     rows : array, shape (n,)
         Who is settled.
-    limit_kw, kind : array, shape (n,)
-        Limit and type of meter of each.
+    limit_kw, timers : array, shape (n,)
+        Limit of each at the day's start, and its row of ``params``.
     state : LimiterState, shape (n,)
         At the start; afterwards at the end.
     """
     for i in range(len(rows)):
-        k = kind[i]
-        for t in range(day.open_share.shape[1]):
+        k, limit, change = timers[i], limit_kw[i], changes.ptr[i]
+        for t in range(day.open_share.shape[1] + 1):
+            while change < changes.ptr[i + 1] and (changes.step[change] <= t or t == day.open_share.shape[1]):
+                k, limit = changes.timers[change], changes.limit_kw[change]
+                state.mode[i], state.tries[i], state.above_s[i] = CLOSED, 0, 0.0
+                change += 1
+            if t == day.open_share.shape[1]:  # what changes after the last step holds tomorrow
+                break
             day.episode[i, t] = NONE
-            is_above = np.float64(kw[rows[i], t]) > limit_kw[i]
+            is_above = np.float64(kw[rows[i], t]) > limit
             day.open_share[i, t] = _settle(i, t, k, is_above, step_s, params, state, day) / step_s
 
 

@@ -45,6 +45,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "dt_meters": ("case", "date", "dt_id"),
     "feeder_meters": ("case", "date", "feeder_id"),
     "commands": ("case", "campaign", "consumer_id"),
+    "meter_firmware": ("case", "date", "feeder_id", "device", "version"),
     "outages": ("case", "level", "entity_id", "began", "cause"),
     "supply": ("case", "date", "feeder_id"),
     "meter_power": ("case", "date", "feeder_id"),

@@ -26,7 +26,7 @@ from twin.scenario import names, sweeps
 from twin.scenario.arms import Arm
 from twin.scenario.experiment import PILOT, Experiment
 from twin.scenario.grid import Demand, Grid
-from twin.scenario.meters import Command, GatewayFailure, LoadLimit, Module
+from twin.scenario.meters import Commands, GatewayFailure, LoadLimit, Module
 from twin.scenario.outages import Outages
 from twin.scenario.parts import FrozenDict, Many, Name, Section
 from twin.scenario.prepaid import Prepaid
@@ -112,7 +112,7 @@ class Meters(Section):
     """Makers of the smart meters: those of the districts, or one datasheet of ``twin/data/devices`` for all."""
     devices: bool = False
     """Meters are devices with errors, clocks, failures, communication and theft; else registers show the true use."""
-    commands: Annotated[tuple[Command, ...], Many] = ()
+    commands: Commands = ()
     """Campaigns of the head-end; they need devices."""
     gateway_failure: GatewayFailure | None = None
     load_limit: LoadLimit | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import product
+from itertools import pairwise, product
 from typing import Any, Literal
 
 from twin.middle import middle, settings
@@ -49,10 +49,18 @@ def count(sweep: Mapping[str, Sequence[Any]], design: Design) -> int:
 
 
 def set_value(data: dict[str, Any], keys: Sequence[str], value: Any) -> None:
-    """Set ``data[k0][k1]... = value``, making (or replacing by) mappings on the way."""
-    for key in keys[:-1]:
-        below = data.get(key)
-        if not isinstance(below, dict):
-            below = data[key] = {}
-        data = below
-    data[keys[-1]] = value
+    """Set ``data[k0][k1]... = value``, making (or replacing by) mappings on the way.
+
+    A number leads into a list that is long enough: ``meters.commands.0.share``.
+    """
+    inside: Any = data
+    for key, following in pairwise(keys):
+        place = int(key) if isinstance(inside, list) else key
+        below = inside.get(place) if isinstance(inside, dict) else inside[place]
+        if isinstance(below, list | tuple) and following.isdecimal() and int(following) < len(below):
+            below = list(below)
+        elif not isinstance(below, dict):
+            below = {}
+        inside[place] = below
+        inside = below
+    inside[int(keys[-1]) if isinstance(inside, list) else keys[-1]] = value

@@ -17,12 +17,15 @@ from numpy.typing import NDArray
 
 from twin.datapack import read_yaml
 from twin.demand.weather import EPOCH, day_number
-from twin.meters.commands import HOUR_S, deliver, draw_addressed, hold_for_supply, tried_daily_h
+from twin.meters.commands import HOUR_S, deliver, hold_for_supply, tried_daily_h
 from twin.meters.communication import DAY_H
-from twin.meters.firmware import NEW_FIRMWARE, FirmwareParams, campaign_days
+from twin.meters.firmware import NEW_FIRMWARE, FirmwareParams, campaign_days, draw_bricked, transfers_s
+from twin.meters.load_limit import LIMIT_DISABLED, LIMIT_SET
 from twin.meters.queue import waits
 from twin.meters.relay import CLOSED, LOAD_SWITCH_CLOSED, LOAD_SWITCH_OPEN, OPEN
 from twin.results.schema import arrow_schema
+from twin.simulation.addressing import addressed_rows
+from twin.simulation.firmware_versions import FirmwareVersions
 from twin.simulation.meter_outages import dark_days_of
 from twin.simulation.shard_tables import named
 from twin.simulation.system_tables import clock_at
@@ -32,15 +35,20 @@ if TYPE_CHECKING:
     from twin.simulation.meter_devices import MeterDevices
     from twin.simulation.relays import Relays
 
-EXECUTED, NOT_REACHED, METER_FAILED, NO_SWITCH, SWITCH_FAILED = range(5)
-RESULTS = ("executed", "not_reached", "meter_failed", "no_switch", "switch_failed")
+EXECUTED, NOT_REACHED, METER_FAILED, NO_SWITCH, SWITCH_FAILED, BRICKED = range(6)
+RESULTS = ("executed", "not_reached", "meter_failed", "no_switch", "switch_failed", "bricked")
+SET_LIMIT, LIFT_LIMIT = "load_limit", "lift_limit"
 WANTED = {"disconnect": OPEN, "connect": CLOSED}
-EVENTS = {"disconnect": LOAD_SWITCH_OPEN, "connect": LOAD_SWITCH_CLOSED, "firmware": NEW_FIRMWARE}
+NEED_SWITCH = (*WANTED, SET_LIMIT, LIFT_LIMIT)
+EVENTS = {
+    "disconnect": LOAD_SWITCH_OPEN, "connect": LOAD_SWITCH_CLOSED, "firmware": NEW_FIRMWARE, SET_LIMIT: LIMIT_SET,
+    LIFT_LIMIT: LIMIT_DISABLED,
+}  # fmt: skip
 """IS 15959 event that a meter logs when it has carried out a command."""
 
 
 @dataclass
-class _Campaign:
+class Campaign:
     """One command of the scenario on its way, rising rows."""
 
     number: int
@@ -50,6 +58,8 @@ class _Campaign:
     reached_h: NDArray[np.float64]
     """Infinite where it does not come in time. [h since 2000-01-01]"""
     given_up_h: NDArray[np.float64]
+    bricked: NDArray[np.bool_]
+    """Whom the firmware would break."""
 
 
 @dataclass
@@ -85,18 +95,15 @@ class Commands:
     def __init__(self, devices: MeterDevices, commands: tuple[Command, ...], relays: Relays) -> None:
         self.devices, self.relays = devices, relays
         self.names: list[str] = [command.command for command in commands]
-        self._campaigns = [self._open(number, command) for number, command in enumerate(commands)]
+        self.versions = FirmwareVersions(devices, commands)
+        in_time = sorted(enumerate(commands), key=lambda one: (one[1].day, one[1].hour))
+        opened = [self._open(number, command) for number, command in in_time]
+        self._campaigns = sorted(opened, key=lambda campaign: campaign.number)
         self._today: CommandDay | None = None
 
-    def _open(self, number: int, command: Command) -> _Campaign:
-        fleet, makers = self.devices.fleet, np.array([sheet.maker for sheet in self.devices.types.sheets])
-        addressed = np.empty(len(fleet.ids), np.bool_)
-        draw_addressed(np.uint64(self.devices.seed), fleet.ids, number, command.share, addressed)
-        addressed &= fleet.hops > 0
-        if command.vendors:
-            addressed &= np.isin(makers, command.vendors)[fleet.kind]
-        rows = np.flatnonzero(addressed)
-        start_h = DAY_H * day_number(command.day) + command.hour
+    def _open(self, number: int, command: Command) -> Campaign:
+        fleet, start_h = self.devices.fleet, DAY_H * day_number(command.day) + command.hour
+        rows = addressed_rows(self.devices, number, command, self.versions, start_h)
         (issued, passed, reached), within_h = np.empty((3, len(rows))), command.within_h
         if command.command == "firmware":
             within_h = DAY_H * float(read_yaml("meter_fleet")["firmware_campaign_days"]["value"])
@@ -119,7 +126,15 @@ class Commands:
                 seed, fleet.ids[rows], fleet.kind[rows], fleet.hops[rows], params, failures, dark, place, within_h,
                 issued, reached,
             )  # fmt: skip
-        return _Campaign(number, command.command, rows, issued, reached, issued + within_h)
+            transfer_s = transfers_s(self.devices.seed, fleet.ids[rows], fleet.kind[rows], number, failures, firmware)
+            reached += transfer_s / HOUR_S
+        bricked = np.zeros(len(rows), np.bool_)
+        if command.bricks > 0.0:
+            draw_bricked(seed, fleet.ids[rows], number, command.bricks, bricked)
+        campaign = Campaign(number, command.command, rows, issued, reached, issued + within_h, bricked)
+        if command.command == "firmware":
+            self.versions.campaigns.append(campaign)
+        return campaign
 
     def prepare(self, date: dt.date) -> CommandDay:
         """Carry out a day's commands; asked again for the same day, the answer is the same."""
@@ -146,7 +161,7 @@ class Commands:
         return CommandDay(date, number, rows, issued, done, result, off_from, off_until)
 
     def _results(
-        self, arm: int, campaign: _Campaign, due: NDArray[np.int64], off_from: NDArray[np.float64],
+        self, arm: int, campaign: Campaign, due: NDArray[np.int64], off_from: NDArray[np.float64],
         off_until: NDArray[np.float64],
     ) -> NDArray[np.int64]:  # fmt: skip
         """What becomes of the commands that are due; switches move, and their hours are noted."""
@@ -154,10 +169,12 @@ class Commands:
         day, hour = np.divmod(np.where(is_reached, campaign.reached_h[due], campaign.given_up_h[due]), DAY_H)
         result = np.where(is_reached, EXECUTED, NOT_REACHED)
         result[(result == EXECUTED) & (self.devices.state.swap_day[rows] > day)] = METER_FAILED
+        result[(result == EXECUTED) & campaign.bricked[due]] = BRICKED
+        if campaign.command in NEED_SWITCH:
+            result[(result == EXECUTED) & ~self.relays.has_switch[rows]] = NO_SWITCH
         wanted = WANTED.get(campaign.command)
         if wanted is None:
             return result
-        result[(result == EXECUTED) & ~self.relays.has_switch[rows]] = NO_SWITCH
         go = np.flatnonzero(result == EXECUTED)
         was_open = self.relays.state.position[arm, rows[go]] == OPEN
         result[go[~self.relays.command(arm, rows[go], wanted)]] = SWITCH_FAILED

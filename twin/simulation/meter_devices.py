@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.calibrated import fitted
-from twin.datapack import categories, read_yaml
+from twin.datapack import read_yaml
 from twin.demand.weather import DAY_STEPS, PAD, Weather, day_number
 from twin.errors import DataPackError, Problem
 from twin.grid.settings import synthesis
@@ -23,6 +22,7 @@ from twin.meters.clock import ClockParams, draw_crystals, stretches_of
 from twin.meters.communication import DAY_H, NO_BREAKDOWN, Breakdown, CommunicationParams, draw_links
 from twin.meters.datasheets import Catalogue, catalogue
 from twin.meters.failure import FailureParams, draw_frailties
+from twin.meters.firmware import brick
 from twin.meters.fleet import (
     LEDGER,
     DayContext,
@@ -38,15 +38,16 @@ from twin.meters.fleet import (
 from twin.meters.fleet_day import advance_fleet
 from twin.meters.metrology import MetrologyParams, class_points, draw_errors
 from twin.meters.reads import CHECKS, READS, Validation, count_reads, take_reads
-from twin.meters.theft import KINDS, TheftParams, draw_theft, log_signs
+from twin.meters.theft import draw_theft, log_signs
 from twin.scenario.names import BY_DISTRICT
 from twin.simulation.dt_meters import DtMeters, Mapped, feeder_meters
-from twin.simulation.load_limits import LoadLimits
-from twin.simulation.meter_commands import CommandDay, Commands
+from twin.simulation.load_limits import limits_of
+from twin.simulation.meter_commands import BRICKED, CommandDay, Commands
 from twin.simulation.meter_estimates import Estimates
 from twin.simulation.meter_outages import MeterOutages, PowerDay, cuts_of
 from twin.simulation.meter_places import gateways_of, places_of
-from twin.simulation.meter_stress import Stress, age_ranges, sort_of
+from twin.simulation.meter_stress import Stress
+from twin.simulation.meter_traits import installed_days, theft_flags, theft_multiple, theft_params
 from twin.simulation.meter_variants import UserModels
 from twin.simulation.population import Population
 from twin.simulation.relays import Relays
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from twin.simulation.replicate import ReplicateWorld
 
 NOMINAL_V = LV_BASE_V * LV_NOMINAL_PU
+NOBODY = np.zeros(0, np.int64)
 MEAN_AGE_SHARE = 0.5
 """A clock's mean rate since it was put up is that at half its age, since it changes evenly with age."""
 
@@ -114,13 +116,15 @@ class MeterDevices:
         self.first_day, self.last_date = day_number(world.plan.dates[0]), world.plan.dates[-1]
         self.state: FleetState
         self.estimates = Estimates(self, len(world.plan.arms), world.plan.zones.n_zones)
-        wanted = world.plan.scenario.meters.commands
-        prepaid = world.plan.scenario.meters.prepaid
-        limit = world.plan.scenario.meters.load_limit
+        meters = world.plan.scenario.meters
         self.outages = MeterOutages(self, world.outages) if world.outages is not None else None
-        self.relays = Relays(self, len(world.plan.arms)) if wanted or prepaid or limit else None
-        self.commands = Commands(self, wanted, self.relays) if self.relays is not None and wanted else None
-        self.limits = LoadLimits(self, limit, self.relays) if self.relays is not None and limit else None
+        self.relays = (
+            Relays(self, len(world.plan.arms)) if meters.commands or meters.prepaid or meters.load_limit else None
+        )
+        self.commands = (
+            Commands(self, meters.commands, self.relays) if self.relays is not None and meters.commands else None
+        )
+        self.limits = limits_of(self, meters)
 
     @property
     def resolution_wh(self) -> NDArray[np.int64]:
@@ -175,7 +179,7 @@ class MeterDevices:
         if self.relays is not None:
             self.relays.restore(arrays["relays"])
         if self.limits is not None:
-            self.limits.restore(arrays["load_limits"])
+            self.limits.restore(arrays)
         if self.outages is not None:
             self.outages.restore(arrays["off_h"])
         installed, swap, clock, waiting = arrays["devices"][0].T
@@ -187,7 +191,7 @@ class MeterDevices:
         """For a checkpoint, consumers on the last axis but one: whole numbers and float32 fit into float64."""
         devices = np.column_stack([column.astype(np.float64) for column in self.state])[None]
         relays = {} if self.relays is None else {"relays": self.relays.arrays()}
-        limits = {} if self.limits is None else {"load_limits": self.limits.arrays()}
+        limits = {} if self.limits is None else self.limits.arrays()
         off = {} if self.outages is None else {"off_h": self.outages.arrays()}
         return {"devices": devices} | self.estimates.arrays() | relays | limits | off
 
@@ -217,7 +221,13 @@ class MeterDevices:
         out = DayOut(np.empty(n, np.float32), fetched, lost, *flags)
         given = self.models.day(self.fleet, self.place, self.state.installed_day, today)
         cuts = cuts_of(self.outages, date, self.population.n_dts)
+        bricked = NOBODY if commands is None else commands.rows[commands.result[0] == BRICKED]
+        brick(
+            np.uint64(self.seed), self.fleet.ids, self.fleet.kind, bricked, today.day, self.params.failure,
+            today.crew_wait_days, self.state.swap_day,
+        )  # fmt: skip
         advance_fleet(self.fleet, self.state, self.params, self.place, today, given, cuts, out)
+        out.failed[bricked] = True
         counts = np.zeros((len(self.population.feeders) + 1, len(self.types), len(READS)), np.int64)
         count_reads(self.fleet, self.state, self.params.communication, self.place, today, out, counts)
         is_read = np.where(self.fleet.hops > 0, np.isfinite(out.arrival_h), self.state.swap_day <= today.day)
@@ -253,7 +263,7 @@ class MeterDevices:
         """Hour at which each meter logs a sign of tampering on a day; inf: none. Shape (n,). [h]"""
         spec, out = read_yaml("meter_fleet")["theft_signs"], np.empty(len(self.fleet.ids), np.float32)
         log_signs(
-            np.uint64(self.seed), self.fleet.ids, self.fleet.theft_kind, self.fleet.kind, _theft_flags(self.types),
+            np.uint64(self.seed), self.fleet.ids, self.fleet.theft_kind, self.fleet.kind, theft_flags(self.types),
             day_number(date), spec["daily"], spec["hours"], out,
         )  # fmt: skip
         return out
@@ -351,7 +361,7 @@ def _draw_fleet(
     basic[ht] = np.maximum(consumers.contract_kva[ht], consumers.sanctioned_kw[ht]) * power_factor[ht]
     limits = read_yaml("meter_classes")["classes"]
     errors = draw_errors(seed, ids, kind, params.metrology, class_points(params.metrology.accuracy_class, limits))
-    theft_kind, through = draw_theft(seed, ids, _theft_multiple(population, kind, types), _theft_params())
+    theft_kind, through = draw_theft(seed, ids, theft_multiple(population, kind, types), theft_params())
     link, hops = draw_links(seed, ids, kind, params.communication)
     return Fleet(
         ids=ids, kind=kind, errors=errors, tan_phi=tangent, basic_kw=basic.astype(np.float32),
@@ -359,35 +369,3 @@ def _draw_fleet(
         frailty=draw_frailties(seed, ids, kind, params.failure), theft_kind=theft_kind, through=through, link=link,
         hops=hops, gateway=gateway,
     )  # fmt: skip
-
-
-def _theft_params() -> TheftParams:
-    spec = read_yaml("meter_fleet")["theft"]
-    rows = [spec[name] for name in KINDS[1:]]
-    low, high = zip(*(row["factor"] for row in rows), strict=True)
-    return TheftParams(np.array([row["share"] * fitted("theft") for row in rows]), np.array(low), np.array(high))
-
-
-def _theft_flags(types: Catalogue) -> NDArray[np.float64]:
-    """Probability that each type of meter sees each kind of theft, shape (n_types, n_kinds); 0 for none."""
-    parts = [sheet.model.theft_flags for sheet in types.sheets]
-    rows = [[0.0 if part is None else getattr(part, kind).value for kind in KINDS[1:]] for part in parts]
-    return np.pad(np.array(rows), ((0, 0), (1, 0)))
-
-
-def _theft_multiple(population: Population, kind: NDArray[np.uint8], types: Catalogue) -> NDArray[np.float32]:
-    """What multiplies the shares of thieves: by kind of meter, zero outside the groups that steal."""
-    spec = read_yaml("meter_fleet")
-    by_type = np.array(
-        [spec["theft_multiple"][sort_of(types, code)]["value"] for code in range(len(types))], np.float32
-    )
-    may = np.array([row.smart_share_group in spec["theft_groups"]["value"] for row in categories()])
-    return by_type[kind] * may[population.consumers.category]
-
-
-def installed_days(seed: int, fleet: Fleet, types: Catalogue, day: int) -> NDArray[np.int32]:
-    """Day on which each meter was put up, from an even spread of ages. Shape (n,)."""
-    low, high = age_ranges(types)
-    u = uniforms(seed, Stream.METER_AGE, fleet.ids)
-    age = low[fleet.kind] + u * (high - low)[fleet.kind]
-    return (day - 1 - np.floor(age * 365.25)).astype(np.int32)

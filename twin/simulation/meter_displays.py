@@ -25,7 +25,7 @@ from twin.meters.register import (
     register_wh,
     rollover_wh,
 )
-from twin.simulation.meter_devices import installed_days
+from twin.simulation.meter_traits import installed_days
 
 if TYPE_CHECKING:
     from twin.simulation.block import BlockSolver

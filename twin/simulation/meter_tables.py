@@ -80,6 +80,8 @@ def _tables(
     yield "feeder_meters", lambda: feeder_rows(case, arm, devices, day, head_kwh)
     if (commands := devices.commands) is not None and (sent := day.commands) is not None:
         yield "commands", lambda: commands.table(case, arm, sent)
+        if commands.versions.told:
+            yield "meter_firmware", lambda: commands.versions.table(case, day.date)
     if (limits := devices.limits) is not None and (limited := block.limits) is not None:
         yield "load_limits", lambda: limits.table(case, arm, limited)
     if (outages := devices.outages) is not None and (power := day.power) is not None:

@@ -18,18 +18,19 @@ from twin.meters.failure import YEAR_DAYS
 from twin.meters.fleet import DayContext, Fleet, Given, Places
 from twin.scenario.names import BY_DISTRICT
 from twin.scenario.schema import Scenario
+from twin.simulation.addressing import check_keys
 from twin.simulation.asked_variants import Asked, asked_variants, check_variants
 
 NO_KWH = np.zeros((0, 1))
 
 
 def check_models(scenario: Scenario) -> None:
-    """Import the modules of models that a scenario names, and refuse datasheets that ask for others.
+    """Import the modules of models that a scenario names, and refuse what datasheets cannot give: models, shared keys.
 
     Raises
     ------
     InputError
-        For a module that cannot be imported, or names that nobody registers, at their lines.
+        For a module that cannot be imported, names that nobody registers, keys that nobody shares, at their lines.
     """
     for _, point in scenario.points():
         variants.load(point.meters.models)
@@ -38,6 +39,7 @@ def check_models(scenario: Scenario) -> None:
             makers = set(synthesis().vendors.names) if chosen == BY_DISTRICT else {chosen}
             sheets = enumerate(types.sheets)
             check_variants(types, [code for code, sheet in sheets if sheet.role != "smart" or sheet.maker in makers])
+            check_keys(point)
 
 
 class UserModels:

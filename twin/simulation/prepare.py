@@ -266,7 +266,7 @@ def wanted_tables(scenario: Scenario) -> list[str]:
     tables += ["mapped_loads", "loads"] if scenario.grid.is_own else []
     with_devices = any(point.meters.devices for _, point in scenario.points())
     devices = ["meter_balance", "meter_reads", "meter_events", "meter_days", "dt_meters", "feeder_meters"]
-    devices += ["estimates", "commands", "load_limits", "meter_power"]
+    devices += ["estimates", "commands", "meter_firmware", "load_limits", "meter_power"]
     tables += devices if with_devices else []
     with_wallets = any(point.meters.prepaid is not None for _, point in scenario.points())
     tables += ["wallets", "wallet_days", "wallet_windows"] if with_wallets else []
