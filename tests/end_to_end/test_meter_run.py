@@ -103,7 +103,7 @@ def test_estimates_say_why_and_how(runs):
 def test_commands_are_told_with_their_events(runs):
     rows = runs["one"].table("commands", where='"case" = 0').to_pandas()
     assert set(rows.command) == {"disconnect", "ping", "firmware", "load_limit", "lift_limit"}
-    assert (rows.result == "executed").mean() > 0.8
+    assert (rows.result[rows.command.isin(["disconnect", "ping"])] == "executed").mean() > 0.8
     events = runs["one"].table("meter_events", where='"case" = 0 AND code = 301').to_pandas()
     opened = rows[(rows.command == "disconnect") & (rows.result == "executed")]
     assert sorted(events.consumer_id) == sorted(opened.consumer_id)
