@@ -26,8 +26,8 @@ from twin.simulation.addressing import check_keys
 from twin.simulation.meter_commands import BRICKED, EXECUTED
 from twin.simulation.population import Population
 
-NCC = ("meters.vendors=ncc",)
-KEY = "{vendor: ncc, installed: 2024-08-15}"
+SHARED = ("meters.vendors=shared_key",)
+KEY = "{vendor: shared_key, installed: 2024-08-15}"
 
 
 @pytest.fixture(scope="module")
@@ -57,16 +57,14 @@ def test_a_command_goes_to_all_of_its_categories_and_districts_and_to_nobody_els
 
 def test_a_stolen_key_opens_exactly_its_lot(people):
     theft = {"command": "disconnect", "day": DATE, "hour": 20.0, "key_of": KEY, "sender": "attacker"}
-    devices = opened(people, theft, more=NCC)
+    devices = opened(people, theft, more=SHARED)
     put_up = devices.state.installed_day
     when = np.datetime64("2000-01-01") + put_up.astype("timedelta64[D]")
     lot = (when >= np.datetime64("2024-07-01")) & (when < np.datetime64("2025-01-01")) & (devices.fleet.hops > 0)
     sheets = np.array([sheet.maker for sheet in devices.types.sheets])[devices.fleet.kind]
-    assert np.array_equal(addressed(devices, 2), np.flatnonzero(lot & (sheets == "ncc")))
+    assert np.array_equal(addressed(devices, 2), np.flatnonzero(lot & (sheets == "shared_key")))
     assert near_share(lot.sum(), int((devices.fleet.hops > 0).sum()), 184 / (5 * 365.25)), "half a year of five"
-    again = opened(people, theft)
-    mixed = np.array([sheet.maker for sheet in again.types.sheets])[again.fleet.kind]
-    assert set(mixed[addressed(again, 2)]) <= {"ncc"}
+    assert len(addressed(opened(people, theft), 2)) == 0, "no real maker's meters obey it"
 
 
 def test_lots_are_half_years_and_a_maker_may_share_one_key_or_none():
@@ -82,8 +80,8 @@ def test_who_shares_no_key_cannot_lose_one():
     overrides = ("meters.devices=true", "meters.commands=[{command: ping, day: 2026-06-09, hour: 1.0, key_of: %s}]")
     good = load_scenario(TINY, (overrides[0], overrides[1] % KEY))
     check_keys(good)
-    bad = load_scenario(TINY, (overrides[0], overrides[1] % KEY.replace("ncc", "eesl")))
-    with pytest.raises(ScenarioError, match=r"commands\[0\].key_of.vendor: 'eesl' is no maker.*use one of .*ncc"):
+    bad = load_scenario(TINY, (overrides[0], overrides[1] % KEY.replace("shared_key", "eesl")))
+    with pytest.raises(ScenarioError, match=r"commands\[0\].key_of.vendor: 'eesl' is no maker.*shared_key"):
         check_keys(bad)
 
 
