@@ -126,7 +126,8 @@ def test_what_is_left_out_is_named_with_its_tables() -> None:
     assert named(one | month, held) == {"atc": ("bills",), "gap": ("bills",)}
     devices = month | {"meters": {"devices": True}}
     assert named(one | devices, [*held, "bills", "meter_reads", "meter_balance", "estimates"]) == {
-        "utility": ("feeder_meters",), "dt_residuals": ("dt_meters",)
+        "utility": ("feeder_meters",),
+        "dt_residuals": ("dt_meters",),
     }
     assert named(one | devices, [*held, "bills", "feeder_meters"]) == {
         "meter_losses": ("meter_balance", "estimates"), "meter_reads": ("meter_reads",),

@@ -38,9 +38,7 @@ def has_boundary_meters(run: RunTables) -> bool:
     return bool((run.scenario.get("meters") or {}).get("devices", False)) and asked_for(run.scenario, "feeder_meters")
 
 
-def metered_input_mwh(
-    run: RunTables, feeders: Feeders, case: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def metered_input_mwh(run: RunTables, feeders: Feeders, case: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What the meters at the heads recorded over the run with what stands in for failed ones, and the latter alone.
 
     Shape (n_feeders,). Registers, so that a day whose profile came in late counts too. [MWh]
