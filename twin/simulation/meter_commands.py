@@ -118,7 +118,6 @@ class Commands:
         )  # fmt: skip
         each_h = 1.0 / (HOUR_S * params.gateway_messages_per_s[fleet.kind[rows]])
         reached += waits(self.devices.gateways(rows), passed, each_h)
-        hold_for_supply(dark, place, reached)
         if command.command == "firmware":
             firmware = self.devices.types.params(FirmwareParams, "firmware")
             failures = campaign_days(self.devices.seed, fleet.ids[rows], fleet.kind[rows], number, firmware)
@@ -128,6 +127,7 @@ class Commands:
             )  # fmt: skip
             transfer_s = transfers_s(self.devices.seed, fleet.ids[rows], fleet.kind[rows], number, failures, firmware)
             reached += transfer_s / HOUR_S
+        hold_for_supply(dark, place, reached)
         bricked = np.zeros(len(rows), np.bool_)
         if command.bricks > 0.0:
             draw_bricked(seed, fleet.ids[rows], number, command.bricks, bricked)
