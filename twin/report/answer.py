@@ -9,7 +9,7 @@ from markupsafe import Markup
 from twin.report import numbers
 from twin.report.answer_levels import meter_words, supply_words
 from twin.report.effects import WHOLE_KINDS, Effect, Interval, Verdict, verdict
-from twin.report.facts import Arm, Facts, literal
+from twin.report.facts import Arm, Facts, day_words, literal
 from twin.report.left_out import left_out_lines
 from twin.report.quality import marks, rests_on
 from twin.report.settings import floor_percent
@@ -250,8 +250,3 @@ def _one_arm(facts: Facts, key: str = "answer.one_arm") -> Markup:
         time=f"{row['interval_start']:%H:%M}",
         day=day_words(facts, row["interval_start"]),
     )
-
-
-def day_words(facts: Facts, day: Any) -> str:
-    """``8 June 2026``."""
-    return facts.t.text("day.words", day=day.day, month=facts.t.text(f"month.{day.month}"), year=day.year)

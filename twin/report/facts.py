@@ -352,3 +352,8 @@ def clock_spans(start: str, end: str) -> list[tuple[float, float]]:
 def _section(settings: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = settings.get(key)
     return value if isinstance(value, Mapping) else {}
+
+
+def day_words(facts: Facts, day: Any) -> str:
+    """``8 June 2026``."""
+    return facts.t.text("day.words", day=day.day, month=facts.t.text(f"month.{day.month}"), year=day.year)

@@ -8,12 +8,12 @@ from typing import Any
 
 from twin.analysis.ledger import is_closed, ledger_rows
 from twin.report import numbers
-from twin.report.answer import day_words, home_shares, judged, kind_words, lead_effect, money_words
+from twin.report.answer import home_shares, judged, kind_words, lead_effect, money_words
 from twin.report.arms import arm_words
 from twin.report.catalogue import DESCRIPTION_LIMIT, clean
 from twin.report.draws import values_by_replicate
 from twin.report.effects import Effect, Verdict
-from twin.report.facts import Arm, Facts, exact_sum
+from twin.report.facts import Arm, Facts, day_words, exact_sum
 from twin.report.figures import ledger
 from twin.report.figures.prices import home_share_at_zero
 from twin.report.left_out import left_out_lines

@@ -10,13 +10,12 @@ from markupsafe import Markup
 
 from twin.analysis.ledger import ledger_rows
 from twin.report import numbers
-from twin.report.answer import day_words
 from twin.report.catalogue import DESCRIPTION_LIMIT, Catalogue, clean
 from twin.report.comparison import curves, effects, homes, meters, tables, words
 from twin.report.comparison.differences import effect_differences, level_differences
 from twin.report.comparison.members import Judgement, Member, differing_settings, judge, open_members
 from twin.report.document import Section, render_page, write_page
-from twin.report.facts import RunTables
+from twin.report.facts import RunTables, day_words
 from twin.report.figures import base
 from twin.report.front import banners, ledger_verdict
 from twin.report.quality import marks, rests_on

@@ -7,9 +7,10 @@ from typing import Any
 
 from twin.analysis.left_out import has_devices
 from twin.report import numbers
-from twin.report.facts import Arm, Facts, exact_sum
+from twin.report.facts import Arm, Facts, day_words, exact_sum
 from twin.report.figures import base
-from twin.report.figures.worlds import COLOURS, DASHES, SVG_DASHES, cases, in_cases, label, worlds
+from twin.report.figures.world_lines import Line, chart, keys
+from twin.report.figures.worlds import cases, in_cases, label, worlds
 
 CSV = ("arm", "date", "meters", "openings", "locked", "open_min", "unserved_kwh")
 Row = Mapping[str, Any]
@@ -25,7 +26,7 @@ def build(facts: Facts) -> base.Figure | None:
     means = [_mean(facts, rows, "meters") for rows in days.values()]
     low, high = (numbers.number(end) for end in (min(means), max(means)))
     several = "many" if low != high else "one"
-    sentences = [_words(facts, arm, rows) for arm, rows in days.items()]
+    sentences, lines = [_words(facts, arm, rows) for arm, rows in days.items()], _lines(facts, days)
     return base.Figure(
         number="14f",
         title=facts.t.text(f"fig14f.title.{several}", low=low, high=high),
@@ -36,12 +37,9 @@ def build(facts: Facts) -> base.Figure | None:
         csv_header=CSV,
         csv_rows=[(arm.name, *(row[name] for name in CSV[1:])) for arm, rows in days.items() for row in rows],
         csv_table="load_limits",
-        charts=[_chart(facts, days)],
-        keys=[
-            base.Key(base.line_sample(COLOURS[worlds(facts).index(arm)], SVG_DASHES[worlds(facts).index(arm)]),
-                     label(facts, arm)) for arm in days
-        ] if len(days) > 1 else [],
-    )  # fmt: skip
+        charts=[chart(facts, lines, facts.t.text("axis.meters_opened"), 58, 260)],
+        keys=keys(facts, lines),
+    )
 
 
 def _days(facts: Facts, arm: Arm) -> list[dict[str, Any]]:
@@ -89,36 +87,24 @@ def energy_words(kwh: float) -> str:
     return numbers.with_unit(numbers.number(kwh / 1e3, 1 if kwh < 1e5 else 0), "MWh")
 
 
-def _chart(facts: Facts, days: Mapping[Arm, Sequence[Row]]) -> base.Chart:
-    data, most = [], 1.0
-    for arm, rows in days.items():
-        place = worlds(facts).index(arm)
-        counts = {(row["date"] - facts.first_day).days: row["meters"] for row in rows}
-        y = [counts.get(day, 0.0) for day in range(facts.days)]
-        most = max(most, *y)
-        data.append({
-            "type": "scatter", "mode": "lines+markers", "x": list(range(1, facts.days + 1)), "y": base.rounded(y, 2),
-            "hoverinfo": "x+y", "name": label(facts, arm),
-            "line": {"color": COLOURS[place], "dash": DASHES[place], "width": 2},
-            "marker": {"color": COLOURS[place], "size": 5},
-        })  # fmt: skip
-    look = base.layout(
-        (58, 14, 10, 44),
-        xaxis=base.axis(facts.t.text("axis.day_of_run"), nticks=8),
-        yaxis=base.axis(facts.t.text("axis.meters_opened"), range=[0.0, 1.08 * most], nticks=6),
-    )
-    return base.Chart(data, look, 260, {}, 240, print_height=200)
+def _lines(facts: Facts, days: Mapping[Arm, Sequence[Row]]) -> list[Line]:
+    """Meters opened on each day of the run."""
+    counts = {arm: {(row["date"] - facts.first_day).days: row["meters"] for row in rows} for arm, rows in days.items()}
+    return [
+        Line(arm, worlds(facts).index(arm), [of_day.get(day, 0.0) for day in range(facts.days)])
+        for arm, of_day in counts.items()
+    ]
 
 
 def _table(facts: Facts, days: Mapping[Arm, Sequence[Row]]) -> base.Table:
     t = facts.t
     lines = [
         (
-            label(facts, arm), t.text("day.words", day=day.day, month=t.text(f"month.{day.month}"), year=day.year),
+            label(facts, arm), day_words(facts, row["date"]),
             numbers.number(row["meters"], 1), numbers.number(row["openings"], 1), numbers.number(row["locked"], 1),
             numbers.number(row["open_min"] / row["meters"], 1), numbers.number(row["unserved_kwh"], 1),
         )
-        for arm, rows in days.items() for row in rows for day in [row["date"]]
+        for arm, rows in days.items() for row in rows
     ]  # fmt: skip
     names = ("meters", "openings", "locked", "minutes", "unserved")
     header = [t.text("column.arm"), t.text("wallets.column.date"), *(t.text(f"limits.column.{name}") for name in names)]

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twin.report import numbers
-from twin.report.facts import Arm, Facts
+from twin.report.facts import Arm, Facts, day_words
 from twin.report.figures import base
-from twin.report.figures.worlds import COLOURS, DASHES, SVG_DASHES, cases, in_cases, label, worlds
+from twin.report.figures.world_lines import Line, chart, keys
+from twin.report.figures.worlds import cases, in_cases, label, worlds
 
 CSV = ("arm", "date", "prepaid", "negative", "disconnected", "reconnected", "off", "unserved_mw")
 COUNTS = CSV[2:-1]
@@ -27,8 +28,9 @@ def build(facts: Facts) -> base.Figure | None:
     if len(days) > 1:
         title = facts.t.text("fig14d.title.many", share=numbers.span(min(shares), max(shares), 1, "%"))
     else:
-        title = facts.t.text("fig14d.title", share=_percent(shares[0]), day=_day(facts, worst[0]))
+        title = facts.t.text("fig14d.title", share=_percent(shares[0]), day=day_words(facts, worst[0]["date"]))
     sentences = [_words(facts, arm, rows) for arm, rows in days.items()]
+    lines = [Line(arm, i, [_cut(row) for row in rows]) for i, (arm, rows) in enumerate(days.items())]
     return base.Figure(
         number="14d",
         title=title,
@@ -39,11 +41,9 @@ def build(facts: Facts) -> base.Figure | None:
         csv_header=CSV,
         csv_rows=[(arm.name, *(row[name] for name in CSV[1:])) for arm, rows in days.items() for row in rows],
         csv_table="wallets",
-        charts=[_chart(facts, days)],
-        keys=[
-            base.Key(base.line_sample(COLOURS[i], SVG_DASHES[i]), label(facts, arm)) for i, arm in enumerate(days)
-        ] if len(days) > 1 else [],
-    )  # fmt: skip
+        charts=[chart(facts, lines, facts.t.text("axis.cut_percent"), 52, 280)],
+        keys=keys(facts, lines),
+    )
 
 
 def _days(facts: Facts, arm: Arm) -> list[dict[str, Any]]:
@@ -72,11 +72,6 @@ def _percent(share: float) -> str:
     return numbers.with_unit(numbers.number(share, 1), "%")
 
 
-def _day(facts: Facts, row: Row) -> str:
-    day = row["date"]
-    return facts.t.text("day.words", day=day.day, month=facts.t.text(f"month.{day.month}"), year=day.year)
-
-
 def _words(facts: Facts, arm: Arm, rows: Sequence[Row]) -> str:
     worst = max(rows, key=_cut)
     usual = sorted(_cut(row) for row in rows)[len(rows) // 2]
@@ -85,28 +80,10 @@ def _words(facts: Facts, arm: Arm, rows: Sequence[Row]) -> str:
         arm=label(facts, arm),
         wallets=numbers.count(worst["prepaid"]).both(),
         share=_percent(_cut(worst)),
-        day=_day(facts, worst),
+        day=day_words(facts, worst["date"]),
         median=_percent(usual),
         load=numbers.with_unit(numbers.number(worst["unserved_mw"]), "MW"),
     )
-
-
-def _chart(facts: Facts, days: Mapping[Arm, Sequence[Row]]) -> base.Chart:
-    data, most = [], 1.0
-    for i, (arm, rows) in enumerate(days.items()):
-        y = base.rounded([_cut(row) for row in rows], 2)
-        most = max(most, *map(_cut, rows))
-        data.append({
-            "type": "scatter", "mode": "lines+markers", "x": list(range(1, len(rows) + 1)), "y": y, "hoverinfo": "x+y",
-            "name": label(facts, arm), "line": {"color": COLOURS[i], "dash": DASHES[i], "width": 2},
-            "marker": {"color": COLOURS[i], "size": 5},
-        })  # fmt: skip
-    look = base.layout(
-        (52, 14, 10, 44),
-        xaxis=base.axis(facts.t.text("axis.day_of_run"), nticks=8),
-        yaxis=base.axis(facts.t.text("axis.cut_percent"), range=[0.0, 1.08 * most], nticks=6),
-    )
-    return base.Chart(data, look, 280, {}, 260, print_height=220)
 
 
 def _table(facts: Facts, days: Mapping[Arm, Sequence[Row]]) -> base.Table:
@@ -114,7 +91,7 @@ def _table(facts: Facts, days: Mapping[Arm, Sequence[Row]]) -> base.Table:
     names = ("arm", "date", "negative", "disconnected", "reconnected", "off_at_night", "unserved_peak")
     lines = [
         (
-            label(facts, arm), _day(facts, row),
+            label(facts, arm), day_words(facts, row["date"]),
             *(_percent(100.0 * row[name] / row["prepaid"]) for name in ("negative", *COUNTS[2:])),
             numbers.number(row["unserved_mw"]),
         )
