@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from twin.simulation.meter_state import MeterState
     from twin.simulation.replicate import ReplicateWorld
 
+SHOWN_IN = frozenset({"registers", "meter_days"})
+"""Tables that hold displayed readings; nothing else hangs on them, so that a run without these has none."""
 READ, ROLLED_OVER, FELL, SWAPPED, ESTIMATED = range(5)
 TAKEN_AS = ("read", "rolled_over", "fell", "swapped", "estimated")
 """What the meter-data system takes a window's readings for: the second is not below the first; it fell, and what it

@@ -47,7 +47,7 @@ class MeterState:
     wallets: Wallets | None = None
     """Of prepaid consumers, where the scenario has them; in a file of their own of the checkpoint."""
     displays: Displays | None = None
-    """Of devices: what is seen of the registers."""
+    """Of devices: what is seen of the registers, where a table shows it."""
 
     @staticmethod
     def begin(plan: PointPlan, month_to_date: NDArray[np.float64], devices: MeterDevices | None = None) -> MeterState:
@@ -106,7 +106,7 @@ class MeterState:
         return register_wh(kwh[arm, rows], self.resolution_wh(world, rows))
 
     def readings(self, world: ReplicateWorld, arm: int, date: dt.date, rows: slice) -> Readings | None:
-        """What displays showed at both ends of the window that ends with a date; None where meters are no devices."""
+        """What displays showed at both ends of the window that ends with a date; None where nothing is displayed."""
         if self.displays is None:
             return None
         start, end = self.start_wh(world, rows), self._recorded_wh(world, arm, rows)

@@ -46,7 +46,7 @@ from twin.simulation.messages import (
     Only,
 )
 from twin.simulation.meter_devices import MeterDevices
-from twin.simulation.meter_displays import open_displays
+from twin.simulation.meter_displays import SHOWN_IN, open_displays
 from twin.simulation.meter_state import MeterState, start_of_month
 from twin.simulation.meter_tables import estimate_files, meter_files
 from twin.simulation.plan import PointPlan
@@ -165,7 +165,7 @@ class Shard:
             arrays = {}
             month_to_date = start_of_month(self.world, self.solver, plan.dates[first_block])
             self.meters = MeterState.begin(plan, month_to_date, devices)
-        if devices is not None:
+        if devices is not None and not SHOWN_IN.isdisjoint(self.shared.wanted):
             self.meters.displays = open_displays(self.world, self.solver, self.meters, arrays)
         if plan.scenario.meters.prepaid is not None:
             self._open_wallets(plan.dates[first_block], checkpoint)
