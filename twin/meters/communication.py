@@ -171,11 +171,17 @@ def with_supply_h(hour: float, days: DarkDays, place: int) -> float:
 
 
 @nb.njit(inline="always", error_model="numpy")
+def within_day_h(from_h: float, until_h: float) -> float:
+    """How much of an interruption lies within its day. [h]"""
+    return max(0.0, min(until_h, DAY_H) - max(from_h, 0.0))
+
+
+@nb.njit(inline="always", error_model="numpy")
 def dark_h(dark: Dark, place: int) -> float:
     """Time of the day that a place is without supply. [h]"""
     total = 0.0
     for j in range(dark.ptr[place], dark.ptr[place + 1]):
-        total += max(0.0, min(dark.until_h[j], DAY_H) - max(dark.from_h[j], 0.0))
+        total += within_day_h(dark.from_h[j], dark.until_h[j])
     return total
 
 

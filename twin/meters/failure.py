@@ -23,6 +23,8 @@ watch_compilation()
 YEAR_DAYS = 365.25
 OLDEST_YEARS = 60.0
 """Age up to which `highest_rates` hold."""
+LONGEST_DAYS = 1e6
+"""What a wait is cut to, so that days stay whole numbers of 32 bits."""
 
 
 class FailureParams(NamedTuple):
@@ -113,13 +115,21 @@ def wait_days(z: float, kind: int, params: FailureParams) -> float:
     return params.repair_median_days[kind] * np.exp(params.repair_log_sd[kind] * z)
 
 
+@nb.njit(error_model="numpy")
+def first_day_after(day: int, wait: float) -> int:
+    """First day with a new part, of one that fails on a day and waits so many days."""
+    return day + 1 + int(min(wait, LONGEST_DAYS))
+
+
+@nb.njit(cache=True, error_model="numpy")
 def mean_rates(
     low_years: NDArray[np.float64], high_years: NDArray[np.float64], params: FailureParams
 ) -> NDArray[np.float64]:
     """Failures a year and meter of each type whose ages are even between two, at a stress of 1. Shape (n_types,)."""
-    ages = zip(low_years, high_years, strict=True)
-    rise = [cumulative_hazard(b, k, params) - cumulative_hazard(a, k, params) for k, (a, b) in enumerate(ages)]
-    return np.array(rise) / (high_years - low_years)
+    rise = np.empty(len(low_years))
+    for k in range(len(rise)):
+        rise[k] = cumulative_hazard(high_years[k], k, params) - cumulative_hazard(low_years[k], k, params)
+    return rise / (high_years - low_years)
 
 
 def waiting_days(
@@ -185,7 +195,7 @@ def pass_failures(
             continue
         age = (day - installed_day[i]) / YEAR_DAYS
         if fails_today(seed, ids[i], day, age, frailty[i], stress, k, params, highest[k]):
-            swap_day[i] = day + 1 + int(min(repair_days(seed, ids[i], day, k, params), 1e6))
+            swap_day[i] = first_day_after(day, repair_days(seed, ids[i], day, k, params))
 
 
 @nb.njit(cache=True, error_model="numpy")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.kernels import watch_compilation
-from twin.meters.failure import FailureParams, repair_days
+from twin.meters.failure import FailureParams, first_day_after, repair_days
 from twin.streams import Stream, key64, uniform
 
 watch_compilation()
@@ -121,4 +121,4 @@ def brick(
     """Some meters (``rows``) fail within a day and wait for a swap, as after any other failure."""
     for row in rows:
         wait = repair_days(seed, ids[row], day, kind[row], params) + crew_wait_days[kind[row]]
-        swap_day[row] = day + 1 + int(min(wait, 1e6))
+        swap_day[row] = first_day_after(day, wait)

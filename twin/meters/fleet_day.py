@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 from twin.kernels import watch_compilation
 from twin.meters.clock import DAY_S, advanced, battery_alive, battery_life_years, rate_ppm, synchronised
-from twin.meters.communication import DAY_H, arrives_h, is_steady, numbers_of
+from twin.meters.communication import arrives_h, is_steady, numbers_of, within_day_h
 from twin.meters.failure import (
     YEAR_DAYS,
     FailureParams,
     fails_on,
     fails_today,
+    first_day_after,
     highest_rates,
     repair_days,
     surely_works,
@@ -67,7 +68,7 @@ def _fail(
         if fails:
             failed[i] = True
             wait = repair_days(seed, ids[i], day, k, params) + crew_wait_days[k]
-            swap_day[i] = day + 1 + int(min(wait, 1e6))
+            swap_day[i] = first_day_after(day, wait)
 
 
 @nb.njit(error_model="numpy")
@@ -109,7 +110,7 @@ def _communicate(
         off_s, alive = 0.0, True
         if today_ptr[dt] < today_ptr[dt + 1]:
             for j in range(today_ptr[dt], today_ptr[dt + 1]):
-                off_s += max(0.0, min(today_until_h[j], DAY_H) - max(today_from_h[j], 0.0))
+                off_s += within_day_h(today_from_h[j], today_until_h[j])
             off_s *= HOUR_S
             life = battery_life_years(seed, ids[i], battery_years[k], battery_log_sd[k])
             years_before = max(first_day - installed_day[i], 0) / YEAR_DAYS

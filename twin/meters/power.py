@@ -26,6 +26,7 @@ from twin.meters.communication import (
     minute_of,
     numbers_of,
     one_shot,
+    within_day_h,
 )
 from twin.meters.fleet import DayContext, Fleet, FleetState, Places
 from twin.meters.gasp import GaspParams, arrives, delivery
@@ -114,7 +115,7 @@ def count_power(
             slot += 1
         off_h = 0.0
         for j in range(dark_ptr[dt], dark_ptr[dt + 1]):
-            off_h += max(0.0, min(until_h[j], DAY_H) - max(from_h[j], 0.0))
+            off_h += within_day_h(from_h[j], until_h[j])
             if 0.0 <= from_h[j] < DAY_H:
                 row[FAILURES] += 1
                 if window_s[k] > 0.0:

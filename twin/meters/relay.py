@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.kernels import watch_compilation
-from twin.meters.failure import FailureParams, wait_days
+from twin.meters.failure import FailureParams, first_day_after, wait_days
 from twin.streams import Stream, key64, normal, uniform
 
 watch_compilation()
@@ -122,4 +122,4 @@ def draw_swaps(
     """
     for i in range(len(ids)):
         z = normal(key64(seed, Stream.METER_SWITCH, ids[i]), day)
-        out[i] = day + 1 + int(min(wait_days(z, kind[i], params) + crew_wait_days[kind[i]], 1e6))
+        out[i] = first_day_after(day, wait_days(z, kind[i], params) + crew_wait_days[kind[i]])

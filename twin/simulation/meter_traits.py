@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from twin.calibrated import fitted
 from twin.datapack import categories, read_yaml
 from twin.meters.datasheets import Catalogue
+from twin.meters.failure import YEAR_DAYS
 from twin.meters.fleet import Fleet
 from twin.meters.theft import KINDS, TheftParams
 from twin.simulation.meter_stress import age_ranges, sort_of
@@ -45,4 +46,4 @@ def installed_days(seed: int, fleet: Fleet, types: Catalogue, day: int) -> NDArr
     low, high = age_ranges(types)
     u = uniforms(seed, Stream.METER_AGE, fleet.ids)
     age = low[fleet.kind] + u * (high - low)[fleet.kind]
-    return (day - 1 - np.floor(age * 365.25)).astype(np.int32)
+    return (day - 1 - np.floor(age * YEAR_DAYS)).astype(np.int32)
